@@ -1,0 +1,36 @@
+"""What every test gets: no sockets in unit and property tests, private folders."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_socket import disable_socket, enable_socket
+
+_QUIET = ("unit", "property")
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+"Measured material that may lie beside a checkout; tests skip where it is absent."
+
+
+@pytest.fixture(autouse=True)
+def _sockets_only_where_they_belong(request: pytest.FixtureRequest) -> Iterator[None]:
+    parts = Path(str(request.node.path)).parts
+    if any(name in parts for name in _QUIET):
+        disable_socket(allow_unix_socket=True)
+        yield
+        enable_socket()
+    else:
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _private_files() -> None:
+    os.umask(0o077)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of shared material, or skip with the reason."""
+    if not SHARED.is_dir():
+        pytest.skip("the shared test material does not lie beside this checkout")
+    return SHARED

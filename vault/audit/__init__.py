@@ -1,0 +1,1 @@
+"""The audit trail: entries, Merkle tree, checkpoints, tiles, export, verification."""

@@ -1,0 +1,1 @@
+"""Recordings and where they stand: states, sealed metadata, blind-index search."""

@@ -1,0 +1,1 @@
+"""Values every room shares: errors, identifiers, ranges, secrets, time.  No I/O."""

@@ -1,0 +1,1 @@
+"""One way to reach SQLite and PostgreSQL: engines, durability, translated errors."""

@@ -1,0 +1,1 @@
+"""The media-fork API, for PBXes that do not speak SIPREC.  HTTP only."""

@@ -1,0 +1,1 @@
+"""Where sealed octets rest: ciphertext in and out.  Nothing here holds a key."""

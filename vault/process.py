@@ -1,0 +1,64 @@
+"""What every process that holds keys or plaintext does before it touches them.
+
+Guarantees, where the kernel allows: no core dump, no other process of the same
+user reads its memory, nothing of it is swapped, files it makes are private.
+What could not be had is returned by name, for readiness to say.
+
+Spec: prctl(2), mlockall(2), setrlimit(2).
+"""
+
+import ctypes
+import os
+import resource
+from pathlib import Path
+from typing import Final
+
+_PR_SET_DUMPABLE: Final = 4
+_PR_SET_PDEATHSIG: Final = 1
+_MCL_CURRENT_FUTURE_ONFAULT: Final = 1 | 2 | 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def harden() -> tuple[str, ...]:
+    """Close the ways in which secrets leak out of this process.
+
+    Returns:
+        What could not be done, as short phrases; empty when all is well.
+    """
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    missing: list[str] = []
+    if _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        missing.append("memory can be read by processes of the same user")
+    if not _locked() and _swap_exists():
+        missing.append("memory may be swapped out (raise RLIMIT_MEMLOCK)")
+    return tuple(missing)
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Ask the kernel for *signal_number* when the parent process dies."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def _locked() -> bool:
+    # ONFAULT: lock pages when they are touched, so that large reserved
+    # mappings (thread stacks, arenas) do not count against the limit.
+    if _libc.mlockall(_MCL_CURRENT_FUTURE_ONFAULT) == 0:
+        return True
+    return _cgroup_swap_max() == "0"
+
+
+def _cgroup_swap_max() -> str:
+    try:
+        group = Path("/proc/self/cgroup").read_text().strip().split("::", 1)[-1]
+        return Path(f"/sys/fs/cgroup{group}/memory.swap.max").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _swap_exists() -> bool:
+    try:
+        return len(Path("/proc/swaps").read_text().splitlines()) > 1
+    except OSError:
+        return True

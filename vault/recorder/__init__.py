@@ -1,0 +1,1 @@
+"""Use case: one call, from the order to record it to its signed manifest."""

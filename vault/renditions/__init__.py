@@ -1,0 +1,1 @@
+"""Use case: a capture becomes playable media, peaks and a quality certificate."""

@@ -1,0 +1,1 @@
+"""Envelopes, chunked AEAD, keyring, roster, manifests: the cryptography here."""

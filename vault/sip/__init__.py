@@ -1,0 +1,1 @@
+"""Signalling that peers send: SDP offer and answer (and, later, SIPREC)."""

@@ -1,0 +1,1 @@
+"""Sealed octets kept safe across a crash until the object store has them."""

@@ -1,0 +1,1 @@
+"""The hot path: sockets, SRTP, capture records, the sweep loop of a media worker."""

@@ -1,0 +1,1 @@
+"""How every other room reaches the warden: its client, its messages, its interfaces."""
