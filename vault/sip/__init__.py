@@ -1,1 +1,1 @@
-"""Signalling that peers send: SDP offer and answer (and, later, SIPREC)."""
+"""Session descriptions: what a PBX offers, and what a mere listener answers."""

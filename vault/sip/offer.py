@@ -1,0 +1,327 @@
+"""Offer and answer for a party that only listens.
+
+`read_offer` says which media sections we take and under which keys; `answer`
+writes the description that goes back: the same sections in the same order with
+the same profiles, ours receive-only, the ones we don't take with port 0.
+
+Guarantees:
+    * Nothing but the two error classes leaves `read_offer`, each with a line.
+    * What we take is audio over SRTP with a key for a suite of `SrtpSuite`.
+      ``RTP/AVP`` with ``a=crypto`` is SRTP, too: ffmpeg says it so.
+    * Every payload type offered is in the answer (rtpengine insists), so that
+      even a codec we cannot decode is captured.
+    * Labels are unique within an offer.
+
+Left to others: ports and addresses (`vault.tap`), what a change of offer does
+to running streams (`vault.recorder`).  Addresses in the offer are not used:
+nothing is ever sent to them.
+
+Spec: RFC 3264, sections 6 and 8; RFC 4568, section 7.1; RFC 4574; RFC 5761.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Final
+
+from vault.core.errors import MalformedSignallingError, UnsupportedOfferError
+from vault.core.media import STATIC_PAYLOADS, PayloadFormat
+from vault.core.secrets import SecretBytes
+from vault.sip.sdes import Crypto, choose
+from vault.sip.sdp import Line, MediaSection, SessionDescription
+
+_PROFILES: Final = frozenset({"RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF"})
+_MAX_PAYLOAD_TYPE: Final = 127
+_MAX_FMTP: Final = 512
+_PAYLOAD_TYPE: Final = re.compile(r"[0-9]{1,3}")
+_RTPMAP: Final = re.compile(
+    r"([0-9]{1,3}) +([A-Za-z0-9!#$%&'*+._`{|}~^-]{1,64})"
+    r" */ *([0-9]{1,7})(?: */ *([0-9]{1,3}))?"
+)
+_FMTP: Final = re.compile(r"([0-9]{1,3}) +([\x20-\x7e]+)")
+_LABEL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,64}")
+_DEFAULT_LABELS: Final = ("agent", "customer")
+
+
+@unique
+class MediaDirection(StrEnum):
+    """Which way media may flow, as the one who writes it sees it."""
+
+    SENDRECV = "sendrecv"
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
+    INACTIVE = "inactive"
+
+    @property
+    def sends(self) -> bool:
+        """Whether the writer may send."""
+        return self in {MediaDirection.SENDRECV, MediaDirection.SENDONLY}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferedStream:
+    """A media section that we take."""
+
+    index: int
+    "Place among the ``m=`` lines, from 0: a stream's name for life (RFC 3264)."
+    media: str
+    label: str
+    crypto: Crypto
+    payloads: tuple[PayloadFormat, ...]
+    rtcp_mux: bool
+    direction: MediaDirection
+
+    @property
+    def held(self) -> bool:
+        """Whether the offerer says that nothing will be sent for now."""
+        return not self.direction.sends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """An offer that can be answered."""
+
+    description: SessionDescription
+    streams: tuple[OfferedStream, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredStream:
+    """What we put into the answer for one stream."""
+
+    port: int
+    key: SecretBytes
+    "Our master key and salt.  We never send; SDES wants one all the same."
+
+
+def read_offer(text: str, labels: Sequence[str] = ()) -> Offer:
+    """Read *text* and decide section by section what we take.
+
+    Args:
+        text: The offer.
+        labels: Names for the sections in order, where there is no ``a=label``.
+
+    Raises:
+        MalformedSignallingError: It is not SDP, or a line breaks its grammar.
+        UnsupportedOfferError: No audio, no audio with SRTP keys, or a section
+            whose keys are all for suites that we refuse.
+    """
+    description = SessionDescription.parse(text)
+    audio = [section for section in description.media if section.media == "audio"]
+    if not any(section.port for section in audio):
+        line = description.media[0].number if description.media else 1
+        raise UnsupportedOfferError("the offer has no audio", line=line)
+    names = _labels(description.media, labels)
+    default = _direction(description.lines, MediaDirection.SENDRECV)
+    streams = tuple(
+        stream
+        for index, section in enumerate(description.media)
+        if (stream := _stream(index, section, names[index], default)) is not None
+    )
+    if not streams:
+        raise UnsupportedOfferError(
+            "no audio with a=crypto over RTP: plain RTP and DTLS are refused",
+            line=audio[0].number,
+        )
+    return Offer(description=description, streams=streams)
+
+
+def answer(
+    offer: Offer,
+    streams: Mapping[int, AnsweredStream],
+    *,
+    address: str,
+    session: int,
+    version: int,
+) -> SessionDescription:
+    """Write the answer to *offer*.
+
+    Args:
+        offer: What was read.
+        streams: Ours by index; a section without one gets port 0.
+        address: IPv4 or IPv6 literal for ``c=``: where media must be sent.
+        session: Number of the session in ``o=``, constant for its life.
+        version: Grows by one with each answer of a session.
+
+    Raises:
+        ValueError: *address* is not a literal.
+    """
+    family = f"IP{ipaddress.ip_address(address).version}"
+    taken = {stream.index: stream for stream in offer.streams}
+    head = (
+        ("v", "0"),
+        ("o", f"callvault {session} {version} IN {family} {address}"),
+        ("s", "-"),
+        ("c", f"IN {family} {address}"),
+        ("t", "0 0"),
+    )
+    return SessionDescription(
+        lines=tuple(Line(type=type_, value=value) for type_, value in head),
+        media=tuple(
+            _answered(section, taken[index], streams[index])
+            if index in taken and index in streams
+            else _declined(section)
+            for index, section in enumerate(offer.description.media)
+        ),
+    )
+
+
+def _stream(
+    index: int, section: MediaSection, label: str, default: MediaDirection
+) -> OfferedStream | None:
+    lines = _attributes(section, "crypto")
+    crypto = choose(lines)
+    if section.media != "audio" or section.port == 0:
+        return None
+    payloads = _payloads(section) if section.profile.upper() in _PROFILES else ()
+    if not lines or not payloads:
+        return None
+    if crypto is None:
+        raise UnsupportedOfferError(
+            "none of the crypto suites is acceptable", line=lines[0].number
+        )
+    return OfferedStream(
+        index=index,
+        media=section.media,
+        label=label,
+        crypto=crypto,
+        payloads=payloads,
+        rtcp_mux=bool(_attributes(section, "rtcp-mux")),
+        direction=_direction(section.lines, default),
+    )
+
+
+def _attributes(section: MediaSection, name: str) -> list[Line]:
+    return [
+        line for line in section.lines if line.type == "a" and line.attribute[0] == name
+    ]
+
+
+def _direction(lines: Sequence[Line], default: MediaDirection) -> MediaDirection:
+    for line in lines:
+        if line.type == "a" and line.attribute[0] in set(MediaDirection):
+            return MediaDirection(line.attribute[0])
+    return default
+
+
+def _payloads(section: MediaSection) -> tuple[PayloadFormat, ...]:
+    mapped = [_rtpmap(line) for line in _attributes(section, "rtpmap")]
+    maps = {found.payload_type: found for found in mapped}
+    fmtps = dict(_fmtp(line) for line in _attributes(section, "fmtp"))
+    payloads: dict[int, PayloadFormat] = {}
+    for text in section.formats:
+        number = int(text) if _PAYLOAD_TYPE.fullmatch(text) else _MAX_PAYLOAD_TYPE + 1
+        if number > _MAX_PAYLOAD_TYPE:
+            raise MalformedSignallingError("no payload type", line=section.number)
+        # A dynamic type without a map is captured all the same; its clock is a
+        # guess that only the renderer could miss, and it plays no unknown codec.
+        known = maps.get(number) or STATIC_PAYLOADS.get(number)
+        payloads[number] = PayloadFormat(
+            payload_type=number,
+            encoding=known.encoding if known else "unknown",
+            clock_rate_hz=known.clock_rate_hz if known else 8000,
+            channels=known.channels if known else 1,
+            fmtp=fmtps.get(number, ""),
+        )
+    return tuple(payloads.values())
+
+
+def _rtpmap(line: Line) -> PayloadFormat:
+    match = _RTPMAP.fullmatch(line.attribute[1])
+    if match is None or int(match[3]) == 0 or int(match[1]) > _MAX_PAYLOAD_TYPE:
+        raise MalformedSignallingError("not an rtpmap", line=line.number)
+    return PayloadFormat(
+        payload_type=int(match[1]),
+        encoding=match[2],
+        clock_rate_hz=int(match[3]),
+        channels=max(1, int(match[4] or 1)),
+    )
+
+
+def _fmtp(line: Line) -> tuple[int, str]:
+    match = _FMTP.fullmatch(line.attribute[1])
+    if match is None or len(match[2]) > _MAX_FMTP:
+        raise MalformedSignallingError("not an fmtp, or too long", line=line.number)
+    return int(match[1]), match[2]
+
+
+def _labels(media: Sequence[MediaSection], given: Sequence[str]) -> list[str]:
+    """Name every section: its own label, then the order's, then by place."""
+    names: list[str] = []
+    audio = 0
+    for index, section in enumerate(media):
+        audio += section.media == "audio"
+        own = [_label(line) for line in _attributes(section, "label")]
+        if own:
+            name = own[0]
+        elif index < len(given) and given[index]:
+            name = given[index]
+        elif section.media == "audio" and audio <= len(_DEFAULT_LABELS):
+            name = _DEFAULT_LABELS[audio - 1]
+        else:
+            name = f"stream{(audio if section.media == 'audio' else index + 1)}"
+        names.append(_unused(name, names))
+    return names
+
+
+def _unused(name: str, names: Sequence[str]) -> str:
+    candidate, number = name, 1
+    while candidate in names:
+        number += 1
+        candidate = f"{name}-{number}"
+    return candidate
+
+
+def _label(line: Line) -> str:
+    if not _LABEL.fullmatch(line.attribute[1]):
+        raise MalformedSignallingError("not a label", line=line.number)
+    return line.attribute[1]
+
+
+def _declined(section: MediaSection) -> MediaSection:
+    return MediaSection(
+        media=section.media,
+        port=0,
+        profile=section.profile,
+        formats=section.formats,
+        lines=_made("label", _attributes(section, "label")),
+    )
+
+
+def _answered(
+    section: MediaSection, stream: OfferedStream, ours: AnsweredStream
+) -> MediaSection:
+    crypto = Crypto(tag=stream.crypto.tag, suite=stream.crypto.suite, key=ours.key)
+    way = MediaDirection.INACTIVE if stream.held else MediaDirection.RECVONLY
+    formats = {str(payload.payload_type) for payload in stream.payloads}
+    maps = [
+        line
+        for line in section.lines
+        if line.type == "a"
+        and line.attribute[0] in {"rtpmap", "fmtp"}
+        and line.attribute[1].split()[0].lstrip("0").zfill(1) in formats
+    ]
+    lines = [
+        *(_attribute(line.attribute[0], line.attribute[1]) for line in maps),
+        _attribute("crypto", str(crypto)),
+        *_made("label", _attributes(section, "label")),
+        *([_attribute("rtcp-mux")] if stream.rtcp_mux else []),
+        _attribute(way.value),
+    ]
+    return MediaSection(
+        media=section.media,
+        port=ours.port,
+        profile=section.profile,
+        formats=section.formats,
+        lines=tuple(lines),
+    )
+
+
+def _made(name: str, lines: Sequence[Line]) -> tuple[Line, ...]:
+    return tuple(_attribute(name, line.attribute[1]) for line in lines[:1])
+
+
+def _attribute(name: str, value: str = "") -> Line:
+    return Line(type="a", value=f"{name}:{value}" if value else name)
