@@ -8,6 +8,7 @@ Left to others: making things of it (`vault.wiring`).  No room imports settings.
 """
 
 import difflib
+import hashlib
 import ipaddress
 import os
 import stat
@@ -37,6 +38,7 @@ PREFIX: Final = "CALLVAULT_"
 _SPECIAL: Final = frozenset({"config", "passphrase"})
 _PORT_MAX: Final = 65_535
 GIB: Final = 1 << 30
+_SUN_PATH_BYTES: Final = 107
 
 
 class Endpoint:
@@ -188,7 +190,14 @@ class Settings(BaseSettings):
     @property
     def socket_path(self) -> Path:
         """Where the warden listens for processes that were not started by serve."""
-        return self.warden_socket or self.data_dir / "run" / "warden.sock"
+        place = self.warden_socket or self.data_dir / "run" / "warden.sock"
+        if len(os.fsencode(place)) <= _SUN_PATH_BYTES:
+            return place
+        # The kernel takes 107 octets.  Both ends find the same short place; who
+        # binds there makes sure that the folder is theirs alone.
+        digest = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
+        base = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp")  # noqa: S108 - see above
+        return base / f"callvault-{os.geteuid()}-{digest}" / "warden.sock"
 
     @classmethod
     def settings_customise_sources(

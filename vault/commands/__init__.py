@@ -1,0 +1,1 @@
+"""Sub-commands of ``callvault``, one module per family."""

@@ -1,0 +1,1 @@
+"""The processes of an installation: their entries, and the parent that keeps them."""

@@ -1,0 +1,61 @@
+"""Logs: one line per event, on standard error, without anybody's secrets.
+
+Guarantees: a value under a name that smells of a secret is replaced; control
+characters and line breaks cannot forge a second line; nothing is written to disk.
+
+Left to others: the audit trail.  Logs may be lost; the trail may not.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final
+
+import structlog
+
+_SECRET: Final = re.compile(
+    r"pass|secret|token|authori[sz]ation|cookie|inline|\bkey\b|dek|otp", re.IGNORECASE
+)
+_CONTROL: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+)
+
+
+def configure(process: str) -> None:
+    """Send this process's log lines to standard error, as JSON or for people."""
+    person = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _without_secrets,
+            structlog.dev.ConsoleRenderer(colors=True)
+            if person
+            else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(process=process)
+    # Libraries that use the standard module speak only when something is wrong.
+    logging.basicConfig(
+        level=logging.WARNING,
+        stream=sys.stderr,
+        format='{"level":"%(levelname)s","event":"library","logger":"%(name)s"}',
+        force=True,
+    )
+
+
+def _without_secrets(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> Mapping[str, Any]:
+    for name, value in event.items():
+        if name != "event" and _SECRET.search(name):
+            event[name] = "[hidden]"
+        elif isinstance(value, str) and name != "exception":
+            event[name] = _CONTROL.sub("�", value)
+    return event

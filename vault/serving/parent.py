@@ -1,0 +1,175 @@
+"""``callvault serve``: the four processes of one machine, and their metrics.
+
+Guarantees:
+    * The warden alone gets the passphrase, through a pipe; every other child gets
+      a door to the warden, and its role belongs to that descriptor (ADR 4).
+    * A warden that dies is replaced and its doors stay: no recording notices.
+    * Stopping goes against the stream of media: web, then the tap (calls in
+      progress end ``cut`` and are sealed), then the worker, the warden last.
+
+Left to others: what each process does (`vault.serving.processes`).
+"""
+
+import os
+import signal
+import socket
+import stat
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from vault import process
+from vault.config import Settings, passphrase
+from vault.core.errors import ConfigurationError, UnavailableError
+from vault.core.secrets import SecretBytes
+from vault.serving.children import Child
+
+SERVING: Final = "serving"
+STOPPING: Final = "stopping"
+NOT_HARDENED: Final = "process.not-hardened"
+ROLES: Final = ("tap", "worker", "web")
+
+_CHECK_EVERY_S: Final = 0.5
+_STOP_WITHIN_S: Final = {"web": 10.0, "tap": 30.0, "worker": 30.0, "warden": 10.0}
+
+log = structlog.get_logger()
+
+
+class Serve:
+    """The parent process of an installation on one machine."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = threading.Event()
+        self._doors = {
+            role: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            for role in ROLES
+        }
+        self._listener = _listen(settings.socket_path)
+        self._children = {"warden": self._warden(passphrase(settings))}
+        for role in ROLES:
+            self._children[role] = self._client(role)
+
+    def _warden(self, secret: SecretBytes) -> Child:
+        def descriptors() -> Sequence[int]:
+            ours = [self._doors[role][0].fileno() for role in ROLES]
+            return [*ours, self._listener.fileno()]
+
+        def arguments() -> Sequence[str]:
+            doors = [f"{role}={self._doors[role][0].fileno()}" for role in ROLES]
+            words = ["warden", "--listener-fd", str(self._listener.fileno())]
+            for door in doors:
+                words += ["--door", door]
+            return words
+
+        return Child(
+            name="warden",
+            arguments=arguments,
+            descriptors=descriptors,
+            passphrase=secret,
+        )
+
+    def _client(self, role: str) -> Child:
+        theirs = self._doors[role][1].fileno()
+        return Child(
+            name=role,
+            arguments=lambda: [role, "--door-fd", str(theirs)],
+            descriptors=lambda: [theirs],
+        )
+
+    def start(self) -> None:
+        """Start the warden, then the others.
+
+        Raises:
+            UnavailableError: A process could not start; those that did are stopped.
+        """
+        for gap in process.harden():
+            log.warning(NOT_HARDENED, gap=gap)
+        try:
+            for child in self._children.values():
+                child.start()
+            self._serve_metrics()
+        except (UnavailableError, OSError) as exc:
+            self.stop()
+            raise UnavailableError(str(exc)) from None
+
+    def run(self) -> None:
+        """Keep the children alive until SIGTERM or Ctrl-C, then stop them."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        log.info(
+            SERVING,
+            web=str(self._settings.web_listen),
+            forks=str(self._settings.forks_listen),
+            metrics=str(self._settings.metrics_listen),
+        )
+        while not self._stop.wait(_CHECK_EVERY_S):
+            for child in self._children.values():
+                child.keep_alive()
+        log.info(STOPPING)
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop every child, in the order that loses nothing."""
+        for name in ("web", "tap", "worker", "warden"):
+            self._children[name].stop(within_s=_STOP_WITHIN_S[name])
+        self._listener.close()
+        self._settings.socket_path.unlink(missing_ok=True)
+
+    def _serve_metrics(self) -> None:
+        registry = CollectorRegistry()
+        registry.register(_Children(self._children))
+        endpoint = self._settings.metrics_listen
+        start_http_server(endpoint.port, addr=endpoint.host, registry=registry)
+
+
+class _Children(Collector):
+    """Reads the children when somebody asks; keeps no numbers of its own."""
+
+    def __init__(self, children: dict[str, Child]) -> None:
+        self._children = children
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield one gauge per fact, labelled by process."""
+        up = GaugeMetricFamily(
+            "callvault_process_up", "1 while the process runs", labels=["process"]
+        )
+        restarts = GaugeMetricFamily(
+            "callvault_process_restarts",
+            "Restarts in a row since it last ran for a minute",
+            labels=["process"],
+        )
+        for name, child in self._children.items():
+            up.add_metric([name], float(child.alive))
+            restarts.add_metric([name], child.restarts)
+        yield up
+        yield restarts
+
+
+def _listen(path: Path) -> socket.socket:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = path.parent.lstat()
+    if folder.st_uid != os.geteuid() or not stat.S_ISDIR(folder.st_mode):
+        raise ConfigurationError(f"{path.parent} is not a folder of this user")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            path.unlink(missing_ok=True)
+        else:
+            raise ConfigurationError(f"a warden already serves at {path}")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+    except OSError as exc:
+        listener.close()
+        raise ConfigurationError(f"{path}: {exc.strerror or exc}") from None
+    path.chmod(0o600)
+    listener.listen(64)
+    return listener
