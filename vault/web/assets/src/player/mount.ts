@@ -1,0 +1,173 @@
+/** Wires one player: element, waveform, controls, keys, and what to say when it fails. */
+import { clockText } from './clock';
+import { find } from './find';
+import { listen } from './keys';
+import { Parties } from './parties';
+import { fetchPeaks, type Peaks } from './peaks';
+import { SilenceSkipper } from './silence';
+import { explain, probe, sourceFor } from './source';
+import { Speed } from './speed';
+import { draw, follow } from './wave';
+
+const JUMP_S = 10;
+const STEP_S = 5;
+const NUDGE_S = 0.5;
+const READY_TRIES = 60;
+
+export async function mount(box: HTMLElement): Promise<void> {
+  const media = find<HTMLAudioElement>('audio', box);
+  const say = announcer(box);
+  const url = sourceFor(media, box.dataset['audio'] ?? '');
+  if (!(await ready(url, say))) {
+    box.dataset['ready'] = 'failed';
+    return;
+  }
+  media.src = url;
+  const peaks = (await fetchPeaks(box.dataset['peaks'] ?? '')) ?? silentPeaks(box);
+  const wave = draw(box, find('[data-wave]', box), media, peaks);
+  follow(wave, box, peaks);
+  controls(box, media, peaks);
+  media.addEventListener('error', () => void complain(url, say));
+  wave.on('ready', () => {
+    box.dataset['ready'] = 'yes';
+    say('');
+    // Space plays at once, unless the reader is already somewhere else.
+    if (document.activeElement === document.body) find<HTMLElement>('[data-play]', box).focus();
+  });
+}
+
+/** Wait while the worker still makes the rendition; false once it is hopeless. */
+async function ready(url: string, say: (text: string) => void): Promise<boolean> {
+  for (let n = 0; n < READY_TRIES; n++) {
+    const trouble = await probe(url);
+    if (!trouble) return true;
+    say(explain(trouble));
+    if (trouble.status !== 409 || trouble.retryAfter <= 0) return false;
+    await new Promise((resolve) => setTimeout(resolve, trouble.retryAfter * 1000));
+  }
+  return false;
+}
+
+async function complain(url: string, say: (text: string) => void): Promise<void> {
+  const trouble = await probe(url);
+  say(
+    trouble
+      ? explain(trouble)
+      : 'Playback broke off here. If it does so again at this place, the recording is damaged there.',
+  );
+}
+
+function announcer(box: HTMLElement): (text: string) => void {
+  const notice = find<HTMLElement>('[data-notice]', box);
+  return (text) => {
+    notice.textContent = text;
+    notice.hidden = text === '';
+  };
+}
+
+/** A recording whose peaks can't be had still plays: two flat lanes. */
+function silentPeaks(box: HTMLElement): Peaks {
+  const duration = Number(box.dataset['duration'] ?? 0);
+  return { duration, labels: [], channels: [new Float32Array(2)], silences: [] };
+}
+
+function controls(box: HTMLElement, media: HTMLAudioElement, peaks: Peaks): void {
+  const seconds = () => (Number.isFinite(media.duration) ? media.duration : peaks.duration);
+  const go = (by: number) => {
+    media.currentTime = Math.max(0, Math.min(seconds(), media.currentTime + by));
+  };
+  const toggle = () => (media.paused ? void media.play().catch(() => undefined) : media.pause());
+  const speed = new Speed(media, find('[data-rate]', box));
+  const toggleSkip = silenceButton(box, new SilenceSkipper(media, peaks.silences));
+  const solo = soloButtons(box, new Parties(media));
+  playButton(box, media, toggle);
+  slider(box, media, seconds);
+  for (const button of box.querySelectorAll<HTMLButtonElement>('[data-go]')) {
+    button.addEventListener('click', () => go(Number(button.dataset['go'])));
+  }
+  for (const button of box.querySelectorAll<HTMLButtonElement>('[data-speed]')) {
+    button.addEventListener('click', () => speed.step(Number(button.dataset['speed'])));
+  }
+  const help = find<HTMLDialogElement>('dialog', box);
+  find('[data-help]', box).addEventListener('click', () => help.showModal());
+  listen(box, {
+    ' ': toggle,
+    k: toggle,
+    j: () => go(-JUMP_S),
+    l: () => go(JUMP_S),
+    ArrowLeft: () => go(-STEP_S),
+    ArrowRight: () => go(STEP_S),
+    ',': () => go(-NUDGE_S),
+    '.': () => go(NUDGE_S),
+    Home: () => go(-seconds()),
+    End: () => go(seconds()),
+    '<': () => speed.step(-1),
+    '>': () => speed.step(1),
+    s: toggleSkip,
+    '1': () => solo(0),
+    '2': () => solo(1),
+    '0': () => solo(null),
+    '?': () => help.showModal(),
+  });
+  for (const control of box.querySelectorAll<HTMLButtonElement | HTMLInputElement>('button, input')) {
+    control.disabled = false;
+  }
+}
+
+function playButton(box: HTMLElement, media: HTMLAudioElement, toggle: () => void): void {
+  const button = find<HTMLButtonElement>('[data-play]', box);
+  button.addEventListener('click', toggle);
+  const show = () => {
+    button.dataset['playing'] = media.paused ? 'no' : 'yes';
+    find('[data-play-text]', button).textContent = media.paused ? 'Play' : 'Pause';
+  };
+  media.addEventListener('play', show);
+  media.addEventListener('pause', show);
+  media.addEventListener('ended', show);
+}
+
+function slider(box: HTMLElement, media: HTMLAudioElement, seconds: () => number): void {
+  const clock = find<HTMLElement>('[data-clock]', box);
+  const input = find<HTMLInputElement>('[data-seek]', box);
+  const show = () => {
+    const [now, all] = [clockText(media.currentTime), clockText(seconds())];
+    clock.textContent = `${now} / ${all}`;
+    input.max = String(seconds());
+    input.value = String(media.currentTime);
+    input.setAttribute('aria-valuetext', `${now} of ${all}`);
+  };
+  for (const name of ['timeupdate', 'seeked', 'loadedmetadata']) media.addEventListener(name, show);
+  input.addEventListener('input', () => {
+    media.currentTime = Number(input.value);
+  });
+  show();
+}
+
+function silenceButton(box: HTMLElement, skipper: SilenceSkipper): () => void {
+  const button = find<HTMLButtonElement>('[data-skip]', box);
+  const toggle = () => {
+    skipper.on = !skipper.on;
+    button.setAttribute('aria-pressed', String(skipper.on));
+  };
+  button.addEventListener('click', toggle);
+  return toggle;
+}
+
+function soloButtons(box: HTMLElement, parties: Parties): (channel: number | null) => void {
+  const buttons = [...box.querySelectorAll<HTMLButtonElement>('[data-solo]')];
+  const solo = (channel: number | null) => {
+    if (channel !== null && channel >= buttons.length) return;
+    parties.solo(channel === parties.alone ? null : channel);
+    for (const button of buttons) {
+      button.setAttribute('aria-pressed', String(Number(button.dataset['solo']) === parties.alone));
+    }
+    for (const lane of box.querySelectorAll<HTMLElement>('[data-lane]')) {
+      const muted = parties.alone !== null && Number(lane.dataset['lane']) !== parties.alone;
+      lane.dataset['muted'] = muted ? 'yes' : 'no';
+    }
+  };
+  for (const button of buttons) {
+    button.addEventListener('click', () => solo(Number(button.dataset['solo'])));
+  }
+  return solo;
+}

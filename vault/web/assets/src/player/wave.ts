@@ -1,0 +1,54 @@
+/**
+ * The split waveform: a picture of the call, never its only control.
+ *
+ * It is drawn from the peaks and so downloads no sound; the slider and the
+ * buttons below it do the same for keyboards and screen readers.
+ */
+import WaveSurfer from 'wavesurfer.js';
+import Timeline from 'wavesurfer.js/plugins/timeline';
+import type { Peaks } from './peaks';
+
+const LANE_HEIGHT_PX = 72;
+
+export function draw(box: HTMLElement, container: HTMLElement, media: HTMLMediaElement, peaks: Peaks): WaveSurfer {
+  const style = getComputedStyle(box);
+  const color = (name: string) => style.getPropertyValue(name).trim();
+  const lanes = [
+    { waveColor: color('--first-ahead'), progressColor: color('--first') },
+    { waveColor: color('--second-ahead'), progressColor: color('--second') },
+  ];
+  return WaveSurfer.create({
+    container,
+    media,
+    peaks: peaks.channels.map((channel) => channel),
+    duration: peaks.duration,
+    cspNonce: box.dataset['nonce'] ?? '',
+    height: LANE_HEIGHT_PX,
+    barWidth: 2,
+    barGap: 1,
+    barRadius: 1,
+    barMinHeight: 1,
+    cursorWidth: 2,
+    cursorColor: color('--cursor'),
+    dragToSeek: true,
+    splitChannels: lanes.slice(0, peaks.channels.length),
+    plugins: [Timeline.create({ height: 20, style: { color: color('--muted'), fontSize: '11px' } })],
+  });
+}
+
+/** Colours are painted into a canvas, so a change of theme paints again. */
+export function follow(wave: WaveSurfer, box: HTMLElement, peaks: Peaks): void {
+  const repaint = () => {
+    const style = getComputedStyle(box);
+    const color = (name: string) => style.getPropertyValue(name).trim();
+    wave.setOptions({
+      cursorColor: color('--cursor'),
+      splitChannels: [
+        { waveColor: color('--first-ahead'), progressColor: color('--first') },
+        { waveColor: color('--second-ahead'), progressColor: color('--second') },
+      ].slice(0, peaks.channels.length),
+    });
+  };
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint);
+  new MutationObserver(repaint).observe(document.documentElement, { attributeFilter: ['data-theme'] });
+}
