@@ -1,0 +1,79 @@
+"""What the tap must be told; nothing here is secret."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_MAX_WORKERS: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TapConfig:
+    """Settings of media ports, workers and the sweep."""
+
+    listen: str = "127.0.0.1"
+    "Local IPv4 or IPv6 address of every media socket."
+
+    ports: tuple[int, int] = (40000, 49999)
+    "Lowest and highest media port, inclusive."
+
+    workers: int = 0
+    "Media worker processes; 0 means one per CPU, at most 4."
+
+    tick_s: float = 0.2
+    "Time between two sweeps: 200 ms is the knee of the cost curve."
+
+    flush_age_s: float = 1.0
+    "A chunk that has been open this long is filled with padding and written."
+
+    straggle_s: float = 0.2
+    "How long a call that ends still waits for packets on their way."
+
+    overlap_s: float = 2.0
+    "How long packets under the previous key are accepted after a re-key."
+
+    cool_down_s: float = 5.0
+    "How long a media port stays unused after a call."
+
+    audio_buffer_bytes: int = 512 * 1024
+    """Receive buffer of an audio socket: at least 5 s of 100 packets/s, at 832
+    octets of kernel memory each.  Linux grants at most ``rmem_max``, doubled."""
+
+    video_buffer_bytes: int = 4 * 1024 * 1024
+    "A default buffer loses the tail of a 110 KB key frame."
+
+    kept_packets: int = 20_000
+    "Packets that failed authentication to keep per stream (kind 2): 6 min at 50/s."
+
+    kept_octets: int = 4 * 1024 * 1024
+    "Octets of such packets to keep per stream."
+
+    max_ssrcs: int = 8
+    "Authenticated SSRCs at work in one stream; libsrtp searches them linearly."
+
+    def __post_init__(self) -> None:
+        low, high = self.ports
+        if not 1024 <= low < high <= 65535:  # noqa: PLR2004 - the range of unprivileged ports
+            raise ValueError(f"not a range of media ports: {low}-{high}")
+        if self.workers < 0 or self.tick_s <= 0:
+            raise ValueError("workers and tick must be positive")
+
+    @property
+    def worker_count(self) -> int:
+        """Number of worker processes to run."""
+        return self.workers or min(os.cpu_count() or 1, _MAX_WORKERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncConfig:
+    """Settings of the process that syncs the spool to disk."""
+
+    folder: Path
+    "Any folder on the file system of the spool."
+
+    interval_s: float = 0.5
+    "Longest a written chunk waits for ``syncfs``."
+
+    alarm_s: float = 2.0
+    "A run that takes longer means that the disk does not keep up."

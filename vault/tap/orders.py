@@ -1,0 +1,185 @@
+"""What crosses the tap's doorway: orders for a call, and what became of it.
+
+Guarantees: every class is frozen and holds no descriptor.  Keys are
+`SecretBytes`, so an order can be logged without showing one.
+
+Left to others: reading SDP (`vault.sip.sdp`), opening part files
+(`vault.spool`), judging whether a call is complete (`vault.recorder`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+from types import MappingProxyType
+from typing import Final
+
+from vault.core.flow import HowEnded
+from vault.core.ids import RecordingId
+from vault.core.media import PayloadFormat, SrtpSuite
+from vault.core.secrets import SecretBytes
+
+MAX_STREAMS_PER_CALL: Final = 32
+"Two descriptors each and one for the part go into one message (SCM_MAX_FD: 253)."
+
+_NONE: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortPair:
+    """A local address with an even port for RTP and the next one for RTCP."""
+
+    address: str
+    rtp: int
+    rtcp: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOrder:
+    """One m-line to receive."""
+
+    index: int
+    "Number of the stream in its call, from 0; the `stream` octet of its records."
+    label: str
+    media: str
+    "``audio`` or ``video``, as the m-line says."
+    suite: SrtpSuite
+    key: SecretBytes
+    "Master key and salt of the sender, `SrtpSuite.master_size_bytes` octets."
+    payloads: tuple[PayloadFormat, ...]
+    ports: PortPair
+    "From `MediaPool.reserve`."
+    rtcp_mux: bool = False
+    remote: tuple[str, int] | None = None
+    "Where the sender said it is; written down, not enforced."
+    held: bool = False
+    "Whether the first answer already put the stream on hold."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamChange:
+    """What a re-offer changed in one stream; None leaves a thing as it is."""
+
+    index: int
+    suite: SrtpSuite | None = None
+    "Only together with *key*."
+    key: SecretBytes | None = None
+    "A new master key; packets under the old one are accepted for 2 s more."
+    payloads: tuple[PayloadFormat, ...] | None = None
+    rtcp_mux: bool | None = None
+    remote: tuple[str, int] | None = None
+    held: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOrder:
+    """One call to capture."""
+
+    recording_id: RecordingId
+    dek: SecretBytes
+    "The call's data key, 32 octets; it seals every part of the capture."
+    streams: tuple[StreamOrder, ...]
+    open_part: Callable[[int], int]
+    """Give a descriptor, open for writing at the end of a new empty file, for part
+    *n* (from 1).  Called in a thread; the pool closes what it returns.  An
+    `OSError` means no room."""
+    paused: bool = False
+
+
+@unique
+class Rejection(StrEnum):
+    """Why a datagram was not taken for media."""
+
+    NOT_RTP = "not-rtp"
+    "STUN, DTLS, ZRTP or garbage, by its first octet (RFC 7983)."
+    TOO_SHORT = "too-short"
+    "Shorter than the headers of what it says it is."
+    OVERSIZE = "oversize"
+    "Longer than a receive slot; the kernel cut it."
+    UNAUTHENTICATED = "unauthenticated"
+    "No tag, a wrong tag, or a header that contradicts itself."
+    REPLAYED = "replayed"
+    "Its index was received before."
+    TOO_OLD = "too-old"
+    "Its index lies before the replay window."
+    SSRC_LIMIT = "ssrc-limit"
+    "Authentic, but one SSRC too many at work in this stream."
+    RTCP_UNAUTHENTICATED = "rtcp-unauthenticated"
+    RTCP_REPLAYED = "rtcp-replayed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SsrcSpan:
+    """What one SSRC sent, counted after authentication.
+
+    *first* and *last* are extended sequence numbers: rollovers times 2**16
+    plus the number on the wire (RFC 3550, appendix A.1).
+    """
+
+    ssrc: int
+    first: int
+    last: int
+    packets: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamCounters:
+    """What arrived on the two ports of a stream, in packets.
+
+    ``received == authentic + sum(rejected.values()) + kernel_drops``; an
+    authentic RTCP packet is counted in *rtcp* and nowhere else.
+    """
+
+    index: int
+    label: str
+    media: str
+    suite: SrtpSuite
+    payloads: tuple[PayloadFormat, ...] = ()
+    authentic: int = 0
+    "RTP packets whose tag was right, captured or not."
+    rejected: Mapping[str, int] = field(default=_NONE)
+    "By reason, see `Rejection`."
+    rtcp: int = 0
+    kernel_drops: int = 0
+    "Dropped because the receive buffer was full."
+    undecryptable_kept: int = 0
+    "Of the rejected: sealed verbatim as kind 2, for a key that comes late."
+    not_captured: int = 0
+    "Of the authentic: discarded because the call was paused, or could not be written."
+    ssrcs: tuple[SsrcSpan, ...] = ()
+
+    @property
+    def received(self) -> int:
+        """Datagrams that reached the ports and were not authentic RTCP."""
+        return self.authentic + sum(self.rejected.values()) + self.kernel_drops
+
+    @property
+    def lost(self) -> int:
+        """Sequence numbers that never arrived authentic, over all SSRCs."""
+        return sum(max(0, s.last - s.first + 1 - s.packets) for s in self.ssrcs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartReport:
+    """What became of one part of a capture."""
+
+    part: int
+    "Its number, from 1: object ``capture/000n``."
+    final: bool
+    "Whether it has its last chunk; if not it is a cut part."
+    failure: str = ""
+    "Empty, ``worker-died`` or the name of an errno such as ``ENOSPC``."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReport:
+    """What became of a call, when it is closed."""
+
+    recording_id: RecordingId
+    parts: tuple[PartReport, ...]
+    streams: tuple[StreamCounters, ...]
+    how: HowEnded = HowEnded.BYE
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part has its last chunk and none failed."""
+        return all(part.final and not part.failure for part in self.parts)
