@@ -1,0 +1,24 @@
+"""Bring the database ``catalog`` to the newest schema: catalog and access tables.
+
+Guarantees: as `vault.database.migrate.upgrade`; running it again changes nothing.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Engine
+
+from vault.database.migrate import upgrade
+
+_FOLDER: Final = Path(__file__).parent / "migrations"
+
+
+def upgrade_catalog(engine: Engine) -> Sequence[str]:
+    """Upgrade the database behind *engine* and return the steps applied.
+
+    Raises:
+        ConfigurationError: The database is newer than this program.
+        DatabaseUnavailableError: The database failed; nothing was changed.
+    """
+    return upgrade(engine, folder=_FOLDER, schema="catalog")

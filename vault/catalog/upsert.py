@@ -1,0 +1,24 @@
+"""Insert a row unless it is there: the one statement that two databases spell apart.
+
+Guarantees: two transactions that insert the same key at once both succeed, and
+one row exists; neither sees an error.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def insert_if_absent(
+    connection: Connection, table: Table, values: Mapping[str, object]
+) -> None:
+    """Insert *values* into *table*; a row with the same key stays as it is."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            postgresql.insert(table).values(dict(values)).on_conflict_do_nothing()
+        )
+    else:
+        connection.execute(
+            sqlite.insert(table).values(dict(values)).on_conflict_do_nothing()
+        )
