@@ -1,0 +1,150 @@
+"""The account of every session the tap has answered, until the store has it.
+
+What stands in the ledger is what lies in the spool: a folder without a manifest
+is a call that runs (or was cut), one with a manifest waits for the store.  After
+a folder was freed a short note stays, so that a device which asks again gets
+the same answer.
+
+Guarantees: every folder is in `read_status`; a note is durable before its
+folder is freed; at most 10,000 notes are kept, the oldest go first.
+
+Spec: docs/reference/formats/spool.md
+"""
+
+import contextlib
+import time
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from pathlib import Path
+from typing import Final, Self
+
+from vault.core import canonical
+from vault.core.errors import InvalidInputError, NotFoundError
+from vault.core.flow import HowEnded
+from vault.core.ids import DeviceId, RecordingId, parse_recording_id
+from vault.spool.files import MANIFEST, TROUBLE, SessionFolder, write_durably
+
+_NOTES: Final = ".ended"
+_MAX_NOTES: Final = 10_000
+_MAX_TROUBLE: Final = 500
+
+
+@unique
+class SpoolState(StrEnum):
+    """Where a session stands on its way to the store."""
+
+    RECORDING = "recording"
+    "No manifest yet: the call runs, or its tap has died."
+    WAITING = "waiting"
+    "Complete here; not all of it is in the store."
+    FAILING = "failing"
+    "As waiting, and the last try failed."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolStatus:
+    """One session in the spool, for the operator."""
+
+    recording_id: RecordingId
+    state: SpoolState
+    bytes: int
+    age_s: float
+    "Seconds since the session began."
+    last_error: str
+    "Empty, or why the shipper's last try failed."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedNote:
+    """What is remembered of a session whose folder was freed."""
+
+    device_id: DeviceId
+    how: HowEnded
+    reason: str
+
+    def __bytes__(self) -> bytes:
+        return canonical.dumps(
+            {
+                "v": 1,
+                "device_id": self.device_id,
+                "how": self.how.value,
+                "reason": self.reason,
+            }
+        )
+
+    @classmethod
+    def parse(cls, octets: bytes) -> Self:
+        """Read a note back.
+
+        Raises:
+            InvalidInputError: It is not one of ours.
+        """
+        members = canonical.parse(octets)
+        try:
+            return cls(
+                device_id=DeviceId(str(members["device_id"])),
+                how=HowEnded(str(members["how"])),
+                reason=str(members["reason"]),
+            )
+        except (KeyError, ValueError):
+            raise InvalidInputError("not a note of the ledger") from None
+
+
+def read_status(directory: Path) -> list[SpoolStatus]:
+    """Return every session in the spool at *directory*, oldest first.
+
+    It takes no lock: an operator may look while a tap works.
+    """
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for path in directory.iterdir():
+            with contextlib.suppress(NotFoundError, FileNotFoundError):
+                found.append(_status(path))
+    return sorted(found, key=lambda status: -status.age_s)
+
+
+class EndedNotes:
+    """The notes of one spool."""
+
+    def __init__(self, directory: Path) -> None:
+        self._folder = directory / _NOTES
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._prune()
+
+    def write(self, recording_id: RecordingId, note: EndedNote) -> None:
+        """Keep *note*, durably; writing it again changes nothing."""
+        write_durably(self._folder, recording_id, bytes(note), replace=True)
+
+    def read(self, recording_id: RecordingId) -> EndedNote:
+        """Return the note of a session.  Raises `NotFoundError`."""
+        try:
+            return EndedNote.parse((self._folder / recording_id).read_bytes())
+        except (FileNotFoundError, InvalidInputError):
+            raise NotFoundError("no such session") from None
+
+    def _prune(self) -> None:
+        notes = list(self._folder.iterdir())
+        if len(notes) > _MAX_NOTES:
+            notes.sort(key=lambda path: path.stat().st_mtime)
+            for path in notes[: len(notes) - _MAX_NOTES]:
+                path.unlink(missing_ok=True)
+
+
+def _status(path: Path) -> SpoolStatus:
+    recording_id = parse_recording_id(path.name)
+    folder = SessionFolder(path, recording_id)
+    trouble = ""
+    with contextlib.suppress(FileNotFoundError):
+        trouble = (path / TROUBLE).read_text(errors="replace")[:_MAX_TROUBLE]
+    state = SpoolState.RECORDING
+    if folder.has(MANIFEST):
+        state = SpoolState.FAILING if trouble else SpoolState.WAITING
+    # The folder's own mtime moves with every file; the order is written once.
+    born_s = (path / "order").stat().st_mtime
+    return SpoolStatus(
+        recording_id=recording_id,
+        state=state,
+        bytes=folder.size_bytes(),
+        age_s=max(0.0, time.time() - born_s),
+        last_error=trouble,
+    )

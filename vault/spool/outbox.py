@@ -1,0 +1,191 @@
+"""Leaves that a tap owes the audit trail, safe until the warden has them.
+
+A recording never waits for the warden, and yet each of its leaves must be
+written in the end.  So a leaf is first a small file with a number, and is sent
+until the warden says that it is durable.
+
+Guarantees:
+    * When `post` returns, the leaf survives a crash.
+    * Leaves arrive in order, each with ``source`` and ``seq``; the warden
+      refuses a pair it has seen, so sending twice writes once.
+    * `delivered` is true only after the warden acknowledged.
+
+Left to others: the trail itself (`vault.warden`).
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from vault.audit.entry import Draft
+from vault.core import canonical
+from vault.core.clock import Clock, system_clock_ns
+from vault.core.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    VaultError,
+)
+from vault.spool.backoff import Backoff
+from vault.spool.files import translated, write_durably
+from vault.trust.drafts import draft_members, parse_draft
+from vault.trust.interfaces import Trail
+from vault.trust.shapes import Members
+
+LEAF_REFUSED: Final = "outbox.leaf.refused"
+TRAIL_UNREACHABLE: Final = "outbox.trail.unreachable"
+_BATCH: Final = 64
+_COUNTER: Final = "counter"
+_log = structlog.get_logger()
+
+
+class Outbox:
+    """A durable queue of leaves and the thread that empties it."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        source: str,
+        trail: Trail,
+        clock: Clock = system_clock_ns,
+    ) -> None:
+        self._directory = directory
+        self._source = source
+        self._trail = trail
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._news = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._next = self._first_number()
+
+    def post(self, draft: Draft) -> int:
+        """Queue *draft*, durably, and return its number.
+
+        Raises:
+            ValueError: It carries a person's text; that must not rest here.
+            SpoolFullError: No room.
+        """
+        if draft.text:
+            raise ValueError("no free text in the outbox")
+        with self._lock, translated("the outbox"):
+            number = self._next
+            occurred = draft.occurred_ns or self._clock()
+            queued = replace(
+                draft, source=self._source, source_seq=number, occurred_ns=occurred
+            )
+            # The counter first: a number lost is a gap that alarms, a number
+            # used twice is a leaf that the warden would drop in silence.
+            write_durably(
+                self._directory, _COUNTER, str(number + 1).encode(), replace=True
+            )
+            self._next = number + 1
+            write_durably(
+                self._directory,
+                f"{number:016d}",
+                canonical.dumps(draft_members(queued)),
+                replace=False,
+            )
+        with self._news:
+            self._news.notify_all()
+        return number
+
+    def delivered(self, number: int) -> bool:
+        """Return whether the warden has leaf *number*, durably."""
+        return not (self._directory / f"{number:016d}").exists()
+
+    def wait(self, number: int, *, timeout_s: float) -> bool:
+        """Wait until leaf *number* is delivered, *timeout_s* at most."""
+        with self._news:
+            return self._news.wait_for(lambda: self.delivered(number), timeout_s)
+
+    def waiting(self) -> list[int]:
+        """Return the numbers not delivered yet, in order."""
+        return sorted(
+            int(path.name) for path in self._directory.iterdir() if path.name.isdigit()
+        )
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop sending; what is left is sent by the next process."""
+        with self._news:
+            self._stopping = True
+            self._news.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def deliver(self) -> None:
+        """Send what waits.
+
+        Raises:
+            AuditUnavailableError: The warden did not acknowledge; nothing is lost.
+        """
+        while numbers := self.waiting()[:_BATCH]:
+            loaded = {number: self._load(number) for number in numbers}
+            known = {number: draft for number, draft in loaded.items() if draft}
+            try:
+                if known:
+                    self._trail.append(*known.values())
+            except (ConflictError, InvalidInputError, NotFoundError):
+                # One was seen before, or is not fit for the log: find it.
+                for number, draft in known.items():
+                    self._deliver_one(number, draft)
+            self._forget(known)
+
+    def _deliver_one(self, number: int, draft: Draft) -> None:
+        try:
+            self._trail.append(draft)
+        except ConflictError:
+            pass  # written in an earlier try whose answer was lost
+        except (InvalidInputError, NotFoundError) as exc:
+            _log.error(LEAF_REFUSED, number=number, problem=str(exc))
+
+    def _forget(self, numbers: Iterable[int]) -> None:
+        with self._news:
+            for number in numbers:
+                (self._directory / f"{number:016d}").unlink(missing_ok=True)
+            self._news.notify_all()
+
+    def _run(self) -> None:
+        pace = Backoff(first_s=0.2, longest_s=5.0)
+        while not self._stopping:
+            try:
+                self.deliver()
+                pace.reset()
+            except (VaultError, OSError) as exc:
+                wait_s = pace.next_s()
+                _log.warning(TRAIL_UNREACHABLE, problem=type(exc).__name__)
+                with self._news:
+                    self._news.wait_for(lambda: self._stopping, wait_s)
+                continue
+            with self._news:
+                self._news.wait_for(lambda: self._stopping or bool(self.waiting()))
+
+    def _load(self, number: int) -> Draft | None:
+        path = self._directory / f"{number:016d}"
+        try:
+            return parse_draft(Members(canonical.parse(path.read_bytes())))
+        except (InvalidInputError, NotFoundError):
+            _log.error(LEAF_REFUSED, number=number, problem="not a leaf of ours")
+            path.rename(path.with_name(f"{path.name}.refused"))
+            return None
+
+    def _first_number(self) -> int:
+        counter = self._directory / _COUNTER
+        stored = 1
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            stored = int(counter.read_text())
+        return max([stored, *(number + 1 for number in self.waiting())])

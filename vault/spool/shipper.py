@@ -1,0 +1,290 @@
+"""Brings finished recordings from the spool to the store, however long it takes.
+
+For each recording, in this order, every step idempotent:
+
+    1. sealed objects → media store
+    2. envelope copy → envelopes store
+    3. manifest → media store: from here on the recording is complete there
+    4. catalog row, ``captured``
+    5. leaf ``recording.captured`` on the trail
+    6. a note in the ledger, and only then is the spool freed
+
+Guarantees:
+    * The spool's copy goes only after steps 1 to 5 have returned as durable.
+    * A store, database or warden that is down delays and loses nothing; one
+      recording that cannot be shipped does not hold up the others.
+    * A crash at any step, and another while it is repeated, ends in exactly
+      one committed manifest.
+
+Left to others: what is in a manifest (`vault.sealing.manifest`).
+"""
+
+import contextlib
+import hashlib
+import io
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from vault.audit.entry import Action, Draft
+from vault.core.errors import AuditUnavailableError, IntegrityError, VaultError
+from vault.core.flow import Actor, ActorKind, Caller, HowEnded, Reason, StreamStatus
+from vault.core.ids import RecordingId
+from vault.objects.interfaces import ObjectStore
+from vault.objects.keys import ObjectKey
+from vault.sealing.manifest import Manifest, StreamCount, verify_manifest
+from vault.spool.backoff import Backoff
+from vault.spool.files import ENVELOPE, MANIFEST, SessionFolder, Spool
+from vault.spool.interfaces import CatalogIntake, ShippedObject, ShippedRecording
+from vault.spool.ledger import EndedNote, EndedNotes
+from vault.spool.outbox import Outbox
+
+SHIPPED: Final = "shipper.recording.shipped"
+DELAYED: Final = "shipper.recording.delayed"
+DAMAGED: Final = "shipper.recording.damaged"
+_LEAF_WAIT_S: Final = 2.0
+_TAP: Final = Actor(kind=ActorKind.PROCESS, id="tap")
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destinations:
+    """Where a recording goes."""
+
+    media: ObjectStore
+    envelopes: ObjectStore
+    catalog: CatalogIntake
+
+
+class Shipper:
+    """A thread that ships what has a manifest."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        to: Destinations,
+        *,
+        outbox: Outbox,
+        notes: EndedNotes,
+        taps: Mapping[str, bytes],
+        first_retry_s: float = 1.0,
+        longest_retry_s: float = 60.0,
+    ) -> None:
+        """Prepare to ship.
+
+        Args:
+            spool: Where from; it must be open.
+            to: Where to.
+            outbox: For the leaf of step 5.
+            notes: For the note of step 6.
+            taps: Tap name → raw Ed25519 key, of whose manifests may lie here.
+            first_retry_s: Wait after the first failure, in seconds.
+            longest_retry_s: Wait at most between tries, in seconds.
+        """
+        self._spool = spool
+        self._to = to
+        self._outbox = outbox
+        self._notes = notes
+        self._taps = taps
+        self._pace: Callable[[], Backoff] = lambda: Backoff(
+            first_s=first_retry_s, longest_s=longest_retry_s
+        )
+        self._waits: dict[RecordingId, tuple[Backoff, float]] = {}
+        # Past step 4: number of the leaf, and the note to leave.
+        self._committed: dict[RecordingId, tuple[int, EndedNote]] = {}
+        self._news = threading.Condition()
+        self._asked = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to ship, what was left by an earlier process first."""
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the step that runs; what is left stays in the spool."""
+        with self._news:
+            self._stopping = True
+            self._news.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def notify(self) -> None:
+        """Say that another manifest was written."""
+        with self._news:
+            self._asked = True
+            self._news.notify_all()
+
+    def waiting(self) -> list[RecordingId]:
+        """Return what has a manifest and was not freed yet."""
+        return [
+            recording_id
+            for recording_id in self._spool.recordings()
+            if self._spool.folder(recording_id).has(MANIFEST)
+        ]
+
+    def ship(self, recording_id: RecordingId) -> None:
+        """Take one recording through all six steps.
+
+        Raises:
+            UnavailableError: Something is down; everything here is kept.
+            IntegrityError: The spool's copy is not what the tap signed.
+        """
+        folder = self._spool.folder(recording_id)
+        if recording_id not in self._committed:
+            self._committed[recording_id] = self._commit(folder)
+        number, note = self._committed[recording_id]
+        # 5. Only the warden's acknowledgement counts, not that it was asked.
+        if not self._outbox.wait(number, timeout_s=_LEAF_WAIT_S):
+            raise AuditUnavailableError("the leaf is not on the trail yet")
+        # 6. Nothing is left that only the spool knows.
+        self._notes.write(recording_id, note)
+        folder.remove()
+        del self._committed[recording_id]
+        _log.info(SHIPPED, recording=recording_id)
+
+    def _commit(self, folder: SessionFolder) -> tuple[int, EndedNote]:
+        """Take steps 1 to 4 and queue the leaf; return its number and the note."""
+        document = folder.read(MANIFEST)
+        manifest = verify_manifest(document, self._taps)
+        envelope = folder.read(ENVELOPE)
+        order = folder.order()
+        # 1. and 2.  What is sealed, and what opens it, apart from each other.
+        signed = {each.name: each.sha256 for each in manifest.objects}
+        objects = [self._put(folder, name, sha) for name, sha in signed.items()]
+        self._to.envelopes.replace(
+            ObjectKey.of(folder.recording_id, ENVELOPE), envelope
+        )
+        # 3. The commit point.
+        sha256 = hashlib.sha256(document).digest()
+        objects.append(self._put(folder, MANIFEST, sha256))
+        # 4. The row.  It is opened here, too: the database may have been down
+        #    for the whole call.
+        shipped = _shipped(manifest, tuple(objects), sha256)
+        self._to.catalog.opened(order, envelope)
+        self._to.catalog.captured(shipped)
+        reason = ending_reason(manifest.how, shipped.streams)
+        note = EndedNote(device_id=order.device_id, how=manifest.how, reason=reason)
+        return self._outbox.post(_leaf(shipped, reason)), note
+
+    def _put(self, folder: SessionFolder, name: str, sha256: bytes) -> ShippedObject:
+        with folder.open(name) as body:
+            # A manifest is never committed to octets that it was not signed over.
+            if hashlib.file_digest(body, "sha256").digest() != sha256:
+                raise IntegrityError(f"{name} changed in the spool")
+            size = body.seek(0, io.SEEK_END)
+            body.seek(0)
+            key = ObjectKey.of(folder.recording_id, name)
+            self._to.media.put_once(key, body, size=size, sha256=sha256)
+        return ShippedObject(name=name, size=size, sha256=sha256)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            with self._news:
+                self._asked = False
+            due_s = self._round()
+            with self._news:
+                self._news.wait_for(lambda: self._asked or self._stopping, due_s)
+
+    def _round(self) -> float:
+        """Try all that are due; return the seconds until the next one is."""
+        for recording_id in self._recordings():
+            if self._stopping:
+                break
+            if self._wait_s(recording_id) <= 0:
+                self._attempt(recording_id)
+        waits = [self._wait_s(recording_id) for recording_id in self._waits]
+        return max(0.0, min(waits, default=60.0))
+
+    def _recordings(self) -> list[RecordingId]:
+        with contextlib.suppress(VaultError):
+            return self.waiting()
+        return []
+
+    def _wait_s(self, recording_id: RecordingId) -> float:
+        if recording_id not in self._waits:
+            return 0.0
+        return self._waits[recording_id][1] - time.monotonic()
+
+    def _attempt(self, recording_id: RecordingId) -> None:
+        folder = self._spool.folder(recording_id)
+        pace, _ = self._waits.get(recording_id, (self._pace(), 0.0))
+        try:
+            self.ship(recording_id)
+        except (VaultError, OSError) as exc:
+            wait_s = pace.next_s()
+            self._waits[recording_id] = (pace, time.monotonic() + wait_s)
+            event = DAMAGED if isinstance(exc, IntegrityError) else DELAYED
+            problem = f"{type(exc).__name__}: {exc}"
+            _log.warning(event, recording=recording_id, problem=problem)
+            folder.tell_trouble(problem)
+        else:
+            self._waits.pop(recording_id, None)
+
+
+def stream_status(count: StreamCount) -> StreamStatus:
+    """Return the counters of one stream of a manifest as its row keeps them."""
+    codecs = [each.encoding for each in count.payloads.values()]
+    spans = [each.last - each.first + 1 - each.packets for each in count.ssrcs]
+    return StreamStatus(
+        label=count.label,
+        codec=codecs[0] if codecs else "unknown",
+        suite=count.suite,
+        packets_received=count.received,
+        packets_authentic=count.authentic,
+        packets_lost=sum(max(0, lost) for lost in spans),
+        packets_undecryptable=count.undecryptable_kept,
+        packets_rejected=count.rejected,
+        rtcp_packets=count.rtcp,
+    )
+
+
+def ending_reason(how: HowEnded, streams: tuple[StreamStatus, ...]) -> str:
+    """Return why a recording is not simply complete; empty if it is.
+
+    A call that was cut before its counters were written says ``cut``, even if
+    nothing had arrived: nobody knows.
+    """
+    if streams and not any(stream.packets_received for stream in streams):
+        return Reason.NO_MEDIA.value
+    if streams and not any(stream.packets_authentic for stream in streams):
+        return Reason.SRTP_UNAUTHENTICATED.value
+    reasons = {HowEnded.CUT: Reason.CUT, HowEnded.TIMEOUT: Reason.TIMEOUT}
+    return reasons[how].value if how in reasons else ""
+
+
+def _shipped(
+    manifest: Manifest, objects: tuple[ShippedObject, ...], sha256: bytes
+) -> ShippedRecording:
+    return ShippedRecording(
+        recording_id=manifest.recording_id,
+        objects=objects,
+        capture_bytes=sum(
+            each.size for each in objects if each.name.startswith("capture/")
+        ),
+        manifest_sha256=sha256,
+        how=manifest.how,
+        streams=tuple(stream_status(count) for count in manifest.streams),
+    )
+
+
+def _leaf(shipped: ShippedRecording, reason: str) -> Draft:
+    return Draft(
+        action=Action.RECORDING_CAPTURED,
+        caller=Caller(actor=_TAP),
+        recording=shipped.recording_id,
+        reason=reason,
+        detail={
+            "bytes": shipped.capture_bytes,
+            "count": len(shipped.objects),
+            "how": shipped.how.value,
+            "manifest_sha256": shipped.manifest_sha256.hex(),
+        },
+    )
