@@ -145,7 +145,7 @@ class CallFacts:
     agent: str = ""
     workgroup: str = ""
     direction: Direction = Direction.UNKNOWN
-    attributes: Mapping[str, str] = field(default=_NOTHING)
+    attributes: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
