@@ -40,8 +40,16 @@ class ObjectStore(Protocol):
         again succeeds and changes nothing.  Implementations MUST NOT rely on
         conditional PUT: some stores answer yes and overwrite.
 
+        Args:
+            key: Where.
+            body: Seekable, at the first octet to store.
+            size: Octets.
+            sha256: Digest of those octets (32 octets).
+
         Raises:
             ConflictError: *key* already holds other content.
+            IntegrityError: *body* is not what *size* and *sha256* say: the
+                caller's own copy is damaged.  Nothing was stored.
             StoreUnavailableError: Nothing, or only part, was stored.  Safe to retry.
         """
         ...
