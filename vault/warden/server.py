@@ -1,0 +1,254 @@
+"""The warden: connections in, one writer behind them, a clean end.
+
+A role is fixed per connection: `serve` hands each child an inherited descriptor
+and names its role; on the Unix socket the kernel names the peer's uid
+(SO_PEERCRED) and the configuration maps it to a role.
+
+Guarantees:
+    * A uid without a role is not served.
+    * ``process.started`` is durable before the first request is read, and
+      ``process.stopped`` is the last leaf of a clean end.
+    * `Warden.request_stop` may be called from a signal handler.
+
+Left to others: making keyring, log and catalog (`vault.wiring`), one warden at a
+time (`vault.warden.main`).
+
+Spec: docs/explanation/warden.md; unix(7), SO_PEERCRED
+"""
+
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from vault.audit.entry import Action, Draft
+from vault.core.errors import AuditUnavailableError, VaultError
+from vault.core.flow import Actor, ActorKind, Caller
+from vault.trust.interfaces import WardenHealth
+from vault.warden.connection import Connection
+from vault.warden.interfaces import LogWriter
+from vault.warden.roles import Role, parse_role
+from vault.warden.service import VIA_WARDEN, WardenParts, WardenService
+from vault.warden.writer import LeafWriter
+
+EVENT_STARTED: Final = "warden.started"
+EVENT_STOPPED: Final = "warden.stopped"
+EVENT_PEER_REFUSED: Final = "warden.peer.refused"
+EVENT_UPKEEP_FAILED: Final = "warden.upkeep.failed"
+
+_UCRED: Final = struct.Struct("3i")
+_MAX_CONNECTIONS: Final = 64
+_UPKEEP_INTERVAL_S: Final = 3600.0
+_PATIENCE_S: Final = 2.5
+"A little more than a request may take."
+
+_logger = structlog.get_logger()
+
+
+class Warden:
+    """The warden of one vault, in one process."""
+
+    def __init__(
+        self,
+        parts: WardenParts,
+        log: LogWriter,
+        *,
+        upkeep: Callable[["Warden"], None] | None = None,
+    ) -> None:
+        """Put a warden together; nothing runs before `start`.
+
+        Args:
+            parts: Keys, envelopes, rows and clocks.
+            log: The audit log, opened; this warden is its only user.
+            upkeep: Called at start and every hour: renews the roster.
+        """
+        self._writer = LeafWriter(log, monotonic=parts.monotonic)
+        self._service = WardenService(parts, self._writer)
+        self._upkeep = upkeep
+        self._uid_roles: Mapping[int, Role] = {}
+        self._listener: socket.socket | None = None
+        self._acceptor: threading.Thread | None = None
+        self._caretaker: threading.Thread | None = None
+        self._connections: list[Connection] = []
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        # A pipe and not an Event: setting an Event in a signal handler can
+        # deadlock with the very wait that it interrupts.
+        self._wake_read, self._wake_write = os.pipe()
+
+    def start(
+        self,
+        connections: Sequence[tuple[str, socket.socket]] = (),
+        listener: socket.socket | None = None,
+        uid_roles: Mapping[int, str] | None = None,
+    ) -> None:
+        """Write ``process.started``, then serve in the background.
+
+        Args:
+            connections: Role and connected socket of each inherited descriptor.
+            listener: A listening Unix socket, or None.
+            uid_roles: Which role a peer of which uid has on *listener*.
+
+        Raises:
+            ConfigurationError: There is no such role.
+            AuditUnavailableError: The log does not work: there is no warden.
+        """
+        inherited = [(parse_role(role), sock) for role, sock in connections]
+        self._uid_roles = {
+            uid: parse_role(role) for uid, role in (uid_roles or {}).items()
+        }
+        self._writer.start()
+        try:
+            self.append(_process_draft(Action.PROCESS_STARTED))
+            self._run_upkeep()
+        except BaseException:
+            self._writer.stop()
+            raise
+        for role, sock in inherited:
+            self._serve(sock, role)
+        if listener is not None:
+            self._listener = listener
+            self._acceptor = threading.Thread(
+                target=self._accept, args=(listener,), name="warden-acceptor"
+            )
+            self._acceptor.start()
+        if self._upkeep is not None:
+            self._caretaker = threading.Thread(
+                target=self._care, name="warden-caretaker"
+            )
+            self._caretaker.start()
+        _logger.info(EVENT_STARTED, connections=len(inherited))
+
+    def attach(self, role: str, sock: socket.socket) -> None:
+        """Serve one more inherited socket, for a child that was started again."""
+        self._serve(sock, parse_role(role))
+
+    def append(self, *drafts: Draft) -> None:
+        """Append leaves of the warden's own.
+
+        Raises:
+            AuditUnavailableError: Not durable within 2 s.
+        """
+        self._service.append_own(*drafts)
+
+    def health(self) -> WardenHealth:
+        """Say how the log feels."""
+        return self._service.health()
+
+    def serve_forever(self) -> None:
+        """Block until `request_stop`, then stop cleanly."""
+        os.read(self._wake_read, 1)
+        self.stop()
+
+    def serve(
+        self,
+        connections: Sequence[tuple[str, socket.socket]],
+        listener: socket.socket | None,
+        uid_roles: Mapping[int, str],
+    ) -> None:
+        """Start, and serve until `request_stop`; see `start`."""
+        self.start(connections, listener, uid_roles)
+        self.serve_forever()
+
+    def request_stop(self) -> None:
+        """Ask `serve_forever` to end; safe in a signal handler."""
+        with suppress(OSError):
+            os.write(self._wake_write, b".")
+
+    def stop(self) -> None:
+        """Answer what is in flight, write ``process.stopped``, and end."""
+        # 1. Nobody new, nothing new.
+        self._stopping.set()
+        if self._listener is not None:
+            with suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+        for thread in (self._acceptor, self._caretaker):
+            if thread is not None:
+                thread.join()
+        # 2. What is in flight is answered, or abandoned after its two seconds.
+        with self._lock:
+            connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.stop_reading()
+        until_s = time.monotonic() + _PATIENCE_S
+        for connection in connections:
+            connection.close(patience_s=max(0.0, until_s - time.monotonic()))
+        # 3. The last leaf.
+        try:
+            self.append(_process_draft(Action.PROCESS_STOPPED))
+        except AuditUnavailableError as exc:
+            _logger.warning(EVENT_STOPPED, why=str(exc))
+        self._writer.stop()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        _logger.info(EVENT_STOPPED)
+
+    # ----------------------------------------------------------- connections
+
+    def _serve(self, sock: socket.socket, role: Role) -> None:
+        connection = Connection(sock, role, self._service)
+        with self._lock:
+            self._connections = [each for each in self._connections if each.is_alive]
+            self._connections.append(connection)
+            # Under the lock, or the next `_serve` could take it for a dead one.
+            connection.start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while not self._stopping.is_set():
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                if self._stopping.is_set():
+                    return
+                # Out of descriptors, most likely: give others time to close.
+                self._stopping.wait(0.1)
+                continue
+            self._admit(sock)
+
+    def _admit(self, sock: socket.socket) -> None:
+        uid = _peer_uid(sock)
+        role = self._uid_roles.get(uid)
+        with self._lock:
+            count = sum(each.is_alive for each in self._connections)
+        if role is None or count >= _MAX_CONNECTIONS:
+            why = "no role" if role is None else "too many connections"
+            _logger.warning(EVENT_PEER_REFUSED, uid=uid, why=why)
+            sock.close()
+            return
+        self._serve(sock, role)
+
+    # ---------------------------------------------------------------- upkeep
+
+    def _care(self) -> None:
+        while not self._stopping.wait(_UPKEEP_INTERVAL_S):
+            self._run_upkeep()
+
+    def _run_upkeep(self) -> None:
+        if self._upkeep is None:
+            return
+        try:
+            self._upkeep(self)
+        except VaultError as exc:
+            # Taps go on with the newest keys they know; the next hour tries again.
+            _logger.error(EVENT_UPKEEP_FAILED, why=str(exc))  # noqa: TRY400 - expected, and its message says all
+
+
+def _peer_uid(sock: socket.socket) -> int:
+    octets = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    _pid, uid, _gid = _UCRED.unpack(octets)
+    return int(uid)
+
+
+def _process_draft(action: Action) -> Draft:
+    return Draft(
+        action=action,
+        caller=Caller(actor=Actor(kind=ActorKind.PROCESS, id=VIA_WARDEN)),
+        detail={"process": VIA_WARDEN},
+    )
