@@ -20,6 +20,7 @@ from typing import Final, TypedDict
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnElement,
     Date,
     and_,
@@ -83,11 +84,17 @@ def matches(criteria: Criteria) -> ColumnElement[bool]:
         states = [state] if isinstance(state, RecordingState) else list(state)
         terms.append(RECORDING.c.state.in_([str(one) for one in states]))
     if agent_id := criteria.get("agent_id"):
-        terms.append(RECORDING.c.agent_id == agent_id)
+        terms.append(_is_id(RECORDING.c.agent_id, agent_id))
     if workgroup_id := criteria.get("workgroup_id"):
-        terms.append(RECORDING.c.workgroup_id == workgroup_id)
+        terms.append(_is_id(RECORDING.c.workgroup_id, workgroup_id))
     terms.extend(_has_any(group) for group in criteria.get("tokens") or ())
     return and_(RECORDING.c.day.is_not(None), *terms)
+
+
+def _is_id(column: Column[str], text: str) -> ColumnElement[bool]:
+    # It may come from a query string; PostgreSQL takes no NUL, and its driver no
+    # half of a surrogate pair.
+    return column == text if text.isascii() and text.isprintable() else false()
 
 
 def _has_any(group: Collection[IndexToken]) -> ColumnElement[bool]:
