@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import Final, Self
 
 from vault.core import canonical
+from vault.core.clock import rfc3339
 from vault.core.errors import InvalidInputError
 from vault.core.flow import Caller
 
@@ -194,6 +195,8 @@ def compose(
     members.update({name: text for name, text in optional.items() if text})
     if draft.source:
         members["seq"] = draft.source_seq
+    if draft.occurred_ns:
+        members["occurred"] = rfc3339(draft.occurred_ns)
     if draft.detail:
         members["detail"] = {
             name: _checked(name, value) for name, value in draft.detail.items()

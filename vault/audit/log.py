@@ -23,31 +23,29 @@ appends are batched (`vault.warden`).  Only the warden imports this module.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from sqlalchemy import Connection, Engine, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from vault.audit import mark as marks
 from vault.audit import tree
 from vault.audit.checkpoint import Checkpoint, Signer
+from vault.audit.commit import (
+    Texts,
+    insert_entries,
+    insert_texts,
+    insert_tree,
+    swap_head,
+)
 from vault.audit.entry import MAX_ENTRY_BYTES, Action, Draft, Entry, compose
 from vault.audit.mark import Mark, WriterLock
-from vault.audit.reading import checkpoint_of, head_of, indexed_columns, nodes_of
+from vault.audit.rows import checkpoint_of, head_of, indexed_columns, nodes_of
 from vault.audit.schema import upgrade_audit
-from vault.audit.tables import (
-    THE_ROW,
-    log_checkpoint,
-    log_entry,
-    log_head,
-    log_node,
-    log_probe,
-    log_text,
-)
-from vault.audit.texts import TextToKeep
+from vault.audit.tables import log_entry, log_probe, log_text
 from vault.core.clock import Clock, rfc3339, system_clock_ns
 from vault.core.errors import (
     ConflictError,
@@ -61,9 +59,6 @@ from vault.database.engine import reading, transaction
 
 _ADVISORY_LOCK: Final = 0x0CA11_A0D17
 _WRITER: Final = "warden"
-
-Texts = Sequence[Mapping[str, TextToKeep]]
-"For each entry the texts kept beside it, by field name."
 
 
 class AuditLog:
@@ -227,19 +222,10 @@ class AuditLog:
         # 2. Everything in one transaction, head first: it is what serialises.
         try:
             with transaction(self._engine) as connection:
-                _swap_head(connection, before, checkpoint)
-                _insert_entries(connection, before.size, entries, octets)
-                connection.execute(
-                    insert(log_node),
-                    [
-                        {"level": level, "position": position, "hash": digest}
-                        for (level, position), digest in nodes
-                    ],
-                )
-                connection.execute(
-                    insert(log_checkpoint), {"size": edge.size, "note": note}
-                )
-                _insert_texts(connection, before.size, texts)
+                swap_head(connection, before, checkpoint)
+                insert_entries(connection, before.size, entries, octets)
+                insert_tree(connection, nodes, size=edge.size, note=note)
+                insert_texts(connection, before.size, texts)
         except (ConflictError, InvalidInputError):
             self._edge = before  # refused as a whole: we do know
             raise
@@ -368,53 +354,6 @@ def _parsed(octets: bytes) -> Entry:
     if any(columns[name] is None for name in ("time", "action", "actor", "result")):
         raise InvalidInputError("an entry without time, action, actor or result")
     return entry
-
-
-def _swap_head(
-    connection: Connection, before: tree.Edge, checkpoint: Checkpoint
-) -> None:
-    swapped = connection.execute(
-        update(log_head)
-        .where(
-            log_head.c.id == THE_ROW,
-            log_head.c.size == before.size,
-            log_head.c.root == before.root(),
-        )
-        .values(size=checkpoint.size, root=checkpoint.root)
-    )
-    if swapped.rowcount != 1:
-        raise TrailBrokenError("the head of the log was changed by others")
-
-
-def _insert_entries(
-    connection: Connection,
-    start: int,
-    entries: Sequence[Entry],
-    octets: Sequence[bytes],
-) -> None:
-    rows = [
-        {
-            "position": position,
-            "octets": one,
-            "source": entry.members.get("source"),
-            "source_seq": entry.members.get("seq"),
-            **indexed_columns(entry),
-        }
-        for position, (entry, one) in enumerate(
-            zip(entries, octets, strict=True), start
-        )
-    ]
-    connection.execute(insert(log_entry), rows)
-
-
-def _insert_texts(connection: Connection, start: int, texts: Texts) -> None:
-    rows = [
-        {"position": position, "field": field, "sealed": kept.sealed}
-        for position, fields in enumerate(texts, start)
-        for field, kept in fields.items()
-    ]
-    if rows:
-        connection.execute(insert(log_text), rows)
 
 
 def _require_growth(connection: Connection, mark: Mark, now: Checkpoint) -> None:

@@ -14,32 +14,24 @@ Left to others: who may read, and the leaf that says so (`vault.web`, by way of
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    Row,
-    Select,
-    and_,
-    func,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, Engine, Row, Select, and_, func, select
 
 from vault.audit import tree
 from vault.audit.entry import Entry
-from vault.audit.tables import (
-    THE_ROW,
-    log_checkpoint,
-    log_entry,
-    log_head,
-    log_node,
-    log_text,
+from vault.audit.query import EQUAL, EVERYTHING, TrailQuery
+from vault.audit.rows import (
+    INDEXED,
+    Head,
+    checkpoint_of,
+    head_of,
+    indexed_columns,
+    nodes_of,
 )
-from vault.core.canonical import JsonValue
+from vault.audit.tables import log_checkpoint, log_entry, log_node, log_text
+from vault.audit.tiles import TileName, encode_bundle, encode_hashes
 from vault.core.errors import InvalidInputError, NotFoundError, TrailBrokenError
 from vault.database.engine import reading
 
@@ -47,16 +39,6 @@ MAX_PAGE: Final = 200
 "Entries of one page at most."
 
 _BATCH: Final = 1000
-_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]{2,18}Z?)?")
-_INDEXED: Final = ("time", "action", "actor", "result", "recording")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """The size of the log, in entries, and the root of its tree."""
-
-    size: int
-    root: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,48 +66,6 @@ class StoredEntry:
     octets: bytes
     leaf: bytes | None
     "The leaf hash as the tree has it; None where the node is missing."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrailQuery:
-    """Which entries; empty members select everything.
-
-    Times are RFC 3339 in UTC or a beginning of it (``2026-11-23``); *since* is
-    included, *until* is not.
-    """
-
-    actor: str = ""
-    action: str = ""
-    recording: str = ""
-    result: str = ""
-    since: str = ""
-    until: str = ""
-
-    def __post_init__(self) -> None:
-        for bound in (self.since, self.until):
-            if bound and not _TIME.fullmatch(bound):
-                raise InvalidInputError("not a time: write 2026-11-23T06:16:09Z")
-
-    def members(self) -> dict[str, JsonValue]:
-        """Return the members that select anything, for headers and logs."""
-        named = {part.name: getattr(self, part.name) for part in fields(self)}
-        return {name: value for name, value in named.items() if value}
-
-    def selects(self, entry: Mapping[str, JsonValue]) -> bool:
-        """Tell whether *entry* (its members) is one of those asked for."""
-        equal = ("actor", "action", "recording", "result")
-        time = str(entry.get("time", ""))
-        return (
-            all(
-                not getattr(self, name) or entry.get(name) == getattr(self, name)
-                for name in equal
-            )
-            and time >= self.since
-            and (not self.until or time < self.until)
-        )
-
-
-EVERYTHING: Final = TrailQuery()
 
 
 class TrailReader:
@@ -262,16 +202,17 @@ class TrailReader:
                 return
             start = rows[-1].position + 1
 
-    def checkpoint_sizes(self, *, after: int, limit: int) -> list[int]:
-        """Return the next sizes, in order, at which a checkpoint was signed."""
+    def next_checkpoint(self, *, at_least: int, below: int) -> tuple[int, str] | None:
+        """Return the first signed size from *at_least* on, and its note."""
         statement = (
-            select(log_checkpoint.c.size)
-            .where(log_checkpoint.c.size > after)
+            select(log_checkpoint.c.size, log_checkpoint.c.note)
+            .where(log_checkpoint.c.size >= at_least, log_checkpoint.c.size < below)
             .order_by(log_checkpoint.c.size)
-            .limit(limit)
+            .limit(1)
         )
         with reading(self._engine) as connection:
-            return list(connection.execute(statement).scalars())
+            row = connection.execute(statement).one_or_none()
+        return None if row is None else (row.size, row.note)
 
     def inclusion_proof(self, index: int, size: int) -> list[bytes]:
         """Return the proof that entry *index* is in the log of *size* entries.
@@ -297,26 +238,32 @@ class TrailReader:
                 raise NotFoundError(f"no proof from {old_size} to {new_size}")
             return tree.consistency_proof(old_size, new_size, nodes_of(connection))
 
-    def nodes(self, level: int, start: int, stop: int) -> list[bytes]:
-        """Return the nodes of *level* from *start* to *stop*, for tiles.
+    def tile(self, name: TileName) -> bytes:
+        """Return the octets of one tile or entry bundle.
 
         Raises:
             NotFoundError: The log has not grown that far.
+            TrailBrokenError: An entry of it is not what was logged.
         """
+        span = name.span
+        if name.level is None:
+            if span.stop > self.head().size:
+                raise NotFoundError(f"no {name}")
+            return encode_bundle(self.entries(span.start, span.stop))
         statement = (
             select(log_node.c.hash)
             .where(
-                log_node.c.level == level,
-                log_node.c.position >= start,
-                log_node.c.position < stop,
+                log_node.c.level == name.tree_level,
+                log_node.c.position >= span.start,
+                log_node.c.position < span.stop,
             )
             .order_by(log_node.c.position)
         )
         with reading(self._engine) as connection:
             found = list(connection.execute(statement).scalars())
-        if len(found) != stop - start:
-            raise NotFoundError(f"no such nodes on level {level}")
-        return found
+        if len(found) != len(span):
+            raise NotFoundError(f"no {name}")
+        return encode_hashes(found)
 
     def sealed_texts(
         self, indices: Collection[int]
@@ -341,54 +288,6 @@ class TrailReader:
             return frozenset(connection.execute(statement).scalars())
 
 
-def head_of(connection: Connection) -> Head:
-    """Return the head as *connection* sees it."""
-    row = connection.execute(
-        select(log_head.c.size, log_head.c.root).where(log_head.c.id == THE_ROW)
-    ).one_or_none()
-    if row is None:
-        raise TrailBrokenError("the log has no head")
-    return Head(size=row.size, root=row.root)
-
-
-def checkpoint_of(connection: Connection, size: int) -> str | None:
-    """Return the note signed at *size* entries, if a commit ended there."""
-    return connection.execute(
-        select(log_checkpoint.c.note).where(log_checkpoint.c.size == size)
-    ).scalar_one_or_none()
-
-
-def nodes_of(connection: Connection) -> tree.ReadNodes:
-    """Return a reader of nodes for `vault.audit.tree` over *connection*."""
-
-    def read(wanted: Collection[tree.NodeId]) -> Mapping[tree.NodeId, bytes]:
-        if not wanted:
-            return {}
-        # At most 64 levels with a few nodes each: a short OR, not a table scan.
-        clauses = [
-            and_(log_node.c.level == level, log_node.c.position == position)
-            for level, position in wanted
-        ]
-        rows = connection.execute(select(log_node).where(or_(*clauses)))
-        found = {(row.level, row.position): row.hash for row in rows}
-        missing = set(wanted) - set(found)
-        if missing:
-            level, position = min(missing)
-            raise TrailBrokenError(f"node {position} of level {level} is missing")
-        return found
-
-    return read
-
-
-def indexed_columns(entry: Entry) -> dict[str, str | None]:
-    """Return what `log_entry` repeats of *entry*, to find it by."""
-    found: dict[str, str | None] = {}
-    for name in _INDEXED:
-        value = entry.members.get(name)
-        found[name] = value if isinstance(value, str) else None
-    return found
-
-
 def _selecting(query: TrailQuery) -> Select[Any]:
     return (
         select(log_entry, log_node.c.hash.label("leaf"))
@@ -405,7 +304,7 @@ def _selecting(query: TrailQuery) -> Select[Any]:
 def _conditions(query: TrailQuery) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [
         log_entry.c[name] == getattr(query, name)
-        for name in ("actor", "action", "recording", "result")
+        for name in EQUAL
         if getattr(query, name)
     ]
     if query.since:
@@ -419,7 +318,7 @@ def _sound(row: Row[Any]) -> LoggedEntry:
     """Return the entry of a row that agrees with the tree and with itself."""
     _require_leaf(StoredEntry(index=row.position, octets=row.octets, leaf=row.leaf))
     entry = Entry.parse(row.octets)
-    repeated = {name: getattr(row, name) for name in _INDEXED}
+    repeated = {name: getattr(row, name) for name in INDEXED}
     if repeated != indexed_columns(entry):
         raise TrailBrokenError(f"entry {row.position} was found by changed columns")
     return LoggedEntry(index=row.position, entry=entry)
