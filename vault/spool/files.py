@@ -272,8 +272,12 @@ class Spool:
         folder = self.folder(order.recording_id)
         with translated(str(order.recording_id)):
             folder.path.mkdir(mode=0o700)
-            write_durably(folder.path, ORDER, bytes(order), replace=False)
-            sync_folder(self.config.directory)
+            try:
+                write_durably(folder.path, ORDER, bytes(order), replace=False)
+                sync_folder(self.config.directory)
+            except OSError:
+                _clear(folder.path)
+                raise
         return folder
 
     def folder(self, recording_id: RecordingId) -> SessionFolder:

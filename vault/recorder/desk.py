@@ -1,0 +1,390 @@
+"""The desk where calls are taken on: every order that is answered is accounted for.
+
+    order ─► offer read ─► room? keys? ports? ─► envelope durable ─► media tap ─► answer
+    end   ─► media tap closes ─► metadata, hashes ─► manifest durable ─► answer
+
+Guarantees:
+    * An answer means that the wrapped data key is on disk and the ports listen.
+      Neither database nor warden nor store is asked on the way.
+    * What cannot be kept is refused before anything has begun.
+    * A session ends by its device, by time-out or with the process, and each
+      way writes a manifest.
+    * A session of another device and a missing one are the same.
+
+Left to others: packets (`vault.tap`), the way to the store (`vault.spool`).
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from vault.audit.entry import Action, Draft
+from vault.core.clock import Clock, month_of, rfc3339, system_clock_ns
+from vault.core.errors import ConflictError, NotFoundError, UnavailableError, VaultError
+from vault.core.flow import (
+    Actor,
+    ActorKind,
+    Caller,
+    Device,
+    HowEnded,
+    SessionAnswer,
+    SessionChange,
+    SessionOrder,
+    SessionStatus,
+)
+from vault.core.ids import KeyId, RecordingId, new_recording_id
+from vault.recorder.advertise import advertised
+from vault.recorder.config import RecorderConfig
+from vault.recorder.facts import replaced, seal_metadata
+from vault.recorder.finish import ManifestKey, finish
+from vault.recorder.interfaces import Disk, People, RecipientKeys
+from vault.recorder.opener import Opener
+from vault.recorder.session import (
+    Session,
+    Stream,
+    begin_streams,
+    renegotiate,
+    take_over,
+)
+from vault.recorder.standing import (
+    ended_status,
+    manifest_status,
+    note_status,
+    running_status,
+)
+from vault.sealing.envelope import new_dek, wrap
+from vault.sip.offer import Offer, read_offer
+from vault.spool.files import CUT, ENVELOPE, MANIFEST, SessionFolder, Spool
+from vault.spool.ledger import EndedNotes
+from vault.spool.order import SpoolOrder
+from vault.spool.outbox import Outbox
+from vault.spool.shipper import Shipper
+from vault.tap.interfaces import MediaTap
+from vault.tap.orders import CallOrder, CallReport, PartReport, PortPair, StreamChange
+
+STARTED: Final = "recorder.session.started"
+ENDED: Final = "recorder.session.ended"
+UNFINISHED: Final = "recorder.session.unfinished"
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """The parts that a desk works with."""
+
+    media: MediaTap
+    spool: Spool
+    notes: EndedNotes
+    outbox: Outbox
+    shipper: Shipper
+    opener: Opener
+    keys: RecipientKeys
+    people: People
+    disk: Disk
+    manifest_key: ManifestKey
+
+
+class RecorderDesk:
+    """Implements `vault.forks.interfaces.SessionDesk`; lives on one event loop."""
+
+    def __init__(
+        self, parts: Desk, config: RecorderConfig, *, clock: Clock = system_clock_ns
+    ) -> None:
+        self._parts = parts
+        self._config = config
+        self._clock = clock
+        self._draining = False
+        self._sessions: dict[RecordingId, Session] = {}
+        self._ended: OrderedDict[RecordingId, tuple[Device, SessionStatus]]
+        self._ended = OrderedDict()
+
+    @property
+    def sessions(self) -> dict[RecordingId, Session]:
+        """Sessions without a manifest, for the watch and the metrics."""
+        return self._sessions
+
+    # -- what devices ask ---------------------------------------------------
+
+    async def open(self, order: SessionOrder) -> SessionAnswer:
+        """Begin to record; see `SessionDesk.open`."""
+        # 1. Refuse what cannot be kept, before anything exists.
+        if self._draining:
+            raise UnavailableError("this recorder is going down", retry_after_s=30)
+        offer = read_offer(order.offer, order.labels)
+        self._parts.disk.check()
+        await asyncio.to_thread(self._parts.spool.check_room)
+        ports = self._parts.media.reserve(len(offer.streams))
+        # 2. The wrapped key rests on disk before a packet can arrive.
+        try:
+            session = await asyncio.to_thread(self._prepare, order, offer, ports)
+        except BaseException:
+            self._parts.media.release(ports)
+            raise
+        # 3. The media tap takes over the ports, whatever it answers.
+        try:
+            await self._parts.media.open_call(_call_order(session))
+        except BaseException:
+            await asyncio.to_thread(session.folder.remove)
+            raise
+        # 4. From here on the session is accounted for, also if the answer is
+        #    lost: without packets it ends by its time-out.
+        self._sessions[session.recording_id] = session
+        await self._announce(session)
+        return SessionAnswer(recording_id=session.recording_id, sdp=session.answer())
+
+    async def renew(
+        self,
+        device: Device,
+        recording_id: RecordingId,
+        *,
+        offer: str,
+        labels: tuple[str, ...] = (),
+    ) -> SessionAnswer:
+        """Answer a new offer; see `SessionDesk.renew`."""
+        session = self._session(device, recording_id)
+        async with session.lock:
+            _refuse_ended(session)
+            asked = renegotiate(session, read_offer(offer, labels))
+            ports = self._parts.media.reserve(len(asked.added)) if asked.added else []
+            added = begin_streams(asked.added, ports)
+            await self._apply(session, added, asked.changes)
+            take_over(session, asked, added)
+            if added:
+                await asyncio.to_thread(seal_metadata, session)
+            return SessionAnswer(recording_id=recording_id, sdp=session.answer())
+
+    async def change(
+        self, device: Device, recording_id: RecordingId, change: SessionChange
+    ) -> SessionStatus:
+        """Pause, resume or replace facts; see `SessionDesk.change`."""
+        session = self._session(device, recording_id)
+        async with session.lock:
+            _refuse_ended(session)
+            if change.call is not None:
+                session.facts = replaced(session.facts, change.call)
+                if "workgroup" in change.call:
+                    name = session.facts.workgroup
+                    _, session.workgroup_known = self._parts.people.workgroup(name)
+                await asyncio.to_thread(seal_metadata, session)
+            if change.paused is not None and change.paused != session.paused:
+                await self._parts.media.pause(recording_id, change.paused)
+                session.paused = change.paused
+            return await self._running(session)
+
+    async def status(self, device: Device, recording_id: RecordingId) -> SessionStatus:
+        """Say where a session stands; see `SessionDesk.status`."""
+        session = self._sessions.get(recording_id)
+        if session is not None and session.report is None:
+            return await self._running(self._session(device, recording_id))
+        return await self._past(device, recording_id)
+
+    async def close(self, device: Device, recording_id: RecordingId) -> None:
+        """End a session; see `SessionDesk.close`."""
+        if recording_id in self._sessions:
+            await self.end(self._session(device, recording_id), HowEnded.BYE)
+        else:
+            await self._past(device, recording_id)
+
+    # -- what ends sessions otherwise ---------------------------------------
+
+    async def end(self, session: Session, how: HowEnded) -> None:
+        """End *session*, or finish an end that failed half way.
+
+        It goes on where the caller gives up: a device that hangs up its DELETE
+        has still ended its call.
+
+        Raises:
+            UnavailableError: The manifest is not written yet; it is tried again.
+        """
+        await asyncio.shield(asyncio.create_task(self._end(session, how)))
+
+    async def drain(self) -> None:
+        """Refuse new calls and end all running ones as ``cut``."""
+        self._draining = True
+        ends = [self.end(one, HowEnded.CUT) for one in list(self._sessions.values())]
+        for outcome in await asyncio.gather(*ends, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                # Recovery finds its folder at the next start.
+                _log.error(UNFINISHED, problem=type(outcome).__name__)
+
+    async def counters_of(self, session: Session) -> tuple[int, int]:
+        """Return the packets received, and those authentic, RTCP included."""
+        counters = await self._parts.media.counters(session.recording_id)
+        authentic = sum(one.authentic + one.rtcp for one in counters)
+        return sum(one.received + one.rtcp for one in counters), authentic
+
+    # -- inside ---------------------------------------------------------------
+
+    def _prepare(
+        self, order: SessionOrder, offer: Offer, ports: list[PortPair]
+    ) -> Session:
+        """Make the folder, the envelope and the first metadata, all durable."""
+        started_ns = self._clock()
+        address = advertised(order.device, self._config, order.origin)
+        recipients = self._parts.keys.recipients(month_of(started_ns))
+        recording_id, dek = new_recording_id(), new_dek()
+        envelope = wrap(dek, recording_id, recipients)
+        workgroup_id, known = self._parts.people.workgroup(order.call.workgroup)
+        spool_order = SpoolOrder(
+            recording_id=recording_id,
+            device_id=order.device.id,
+            workgroup_id=workgroup_id,
+            agent_id=self._parts.people.agent(order.call.agent),
+            kid=KeyId(envelope.recipients[0].kid),
+            tap=self._config.tap_name,
+            started=rfc3339(started_ns),
+        )
+        folder = self._parts.spool.create(spool_order)
+        now_s = time.monotonic()
+        session = Session(
+            order=spool_order,
+            device=order.device,
+            dek=dek,
+            folder=folder,
+            facts=order.call,
+            workgroup_known=known,
+            origin=order.origin,
+            address=address,
+            started_ns=started_ns,
+            began_s=now_s,
+            seen_at_s=now_s,
+            offer=offer,
+            streams=begin_streams(offer.streams, ports),
+        )
+        try:
+            folder.write_once(ENVELOPE, bytes(envelope))
+            seal_metadata(session)
+        except BaseException:
+            folder.remove()
+            raise
+        return session
+
+    async def _announce(self, session: Session) -> None:
+        """Queue leaf and row: both arrive when warden and database do."""
+        order = session.order
+        draft = Draft(
+            action=Action.RECORDING_STARTED,
+            caller=Caller(
+                actor=Actor(kind=ActorKind.DEVICE, id=order.device_id),
+                origin=session.origin,
+            ),
+            recording=order.recording_id,
+            detail={"kid": order.kid, "workgroup": order.workgroup_id},
+            occurred_ns=session.started_ns,
+        )
+        try:
+            await asyncio.to_thread(self._parts.outbox.post, draft)
+        except VaultError:
+            # No room for a leaf is no room for a call.
+            await self.end(session, HowEnded.CUT)
+            raise
+        self._parts.opener.opened(session.folder)
+        _log.info(STARTED, recording=order.recording_id, streams=len(session.streams))
+
+    async def _apply(
+        self,
+        session: Session,
+        added: dict[int, Stream],
+        changes: tuple[StreamChange, ...],
+    ) -> None:
+        media, recording_id = self._parts.media, session.recording_id
+        if added:
+            await media.add_streams(
+                recording_id, tuple(stream.order() for stream in added.values())
+            )
+        for change in changes:
+            await media.change_stream(recording_id, change)
+
+    async def _end(self, session: Session, how: HowEnded) -> None:
+        async with session.lock:
+            if session.recording_id not in self._sessions:
+                return
+            if session.report is None:
+                session.report = await self._close_media(session, how)
+                session.ended_ns = self._clock()
+            manifest = await asyncio.to_thread(
+                finish, session, session.report, self._parts.manifest_key
+            )
+            del self._sessions[session.recording_id]
+            self._remember(session.device, ended_status(manifest))
+        self._parts.shipper.notify()
+        _log.info(ENDED, recording=session.recording_id, how=manifest.how.value)
+
+    async def _close_media(self, session: Session, how: HowEnded) -> CallReport:
+        try:
+            return await self._parts.media.close_call(session.recording_id, how)
+        except NotFoundError:
+            # The media tap lost the call: what it wrote is all there will be.
+            return CallReport(
+                recording_id=session.recording_id,
+                parts=tuple(
+                    PartReport(part=int(name[-4:]), final=False)
+                    for name in session.folder.objects()
+                    if name.startswith("capture/") and not name.endswith(CUT)
+                ),
+                streams=(),
+                how=HowEnded.CUT,
+            )
+
+    def _remember(self, device: Device, status: SessionStatus) -> None:
+        self._ended[status.recording_id] = (device, status)
+        while len(self._ended) > self._config.remembered:
+            self._ended.popitem(last=False)
+
+    def _session(self, device: Device, recording_id: RecordingId) -> Session:
+        session = self._sessions.get(recording_id)
+        if session is not None and session.device.id == device.id:
+            return session
+        if session is None and self._belongs(device, recording_id):
+            raise ConflictError("the session has ended")
+        raise NotFoundError("no such session of this device")
+
+    def _belongs(self, device: Device, recording_id: RecordingId) -> bool:
+        known = self._ended.get(recording_id)
+        return known is not None and known[0].id == device.id
+
+    async def _running(self, session: Session) -> SessionStatus:
+        try:
+            counters = await self._parts.media.counters(session.recording_id)
+        except (NotFoundError, UnavailableError):
+            counters = ()  # between two workers, or ending at this moment
+        return running_status(session, counters)
+
+    async def _past(self, device: Device, recording_id: RecordingId) -> SessionStatus:
+        """Return the final state: from memory, the spool, or the ledger's note."""
+        if self._belongs(device, recording_id):
+            return self._ended[recording_id][1]
+        session = self._sessions.get(recording_id)
+        if session is not None:
+            return running_status(self._session(device, recording_id), ())
+        folder = self._parts.spool.folder(recording_id)
+        return await asyncio.to_thread(self._looked_up, device, folder)
+
+    def _looked_up(self, device: Device, folder: SessionFolder) -> SessionStatus:
+        try:
+            if folder.has(MANIFEST) and folder.order().device_id == device.id:
+                return manifest_status(folder, self._parts.manifest_key)
+        except NotFoundError:
+            pass  # shipped and freed while we looked
+        note = self._parts.notes.read(folder.recording_id)
+        if note.device_id != device.id:
+            raise NotFoundError("no such session of this device")
+        return note_status(folder.recording_id, note)
+
+
+def _call_order(session: Session) -> CallOrder:
+    return CallOrder(
+        recording_id=session.recording_id,
+        dek=session.dek,
+        streams=tuple(stream.order() for stream in session.streams.values()),
+        open_part=session.folder.open_part,
+    )
+
+
+def _refuse_ended(session: Session) -> None:
+    if session.report is not None:
+        raise ConflictError("the session has ended")

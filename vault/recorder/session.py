@@ -1,0 +1,196 @@
+"""One running call as the recorder keeps it, and its negotiation.
+
+The only mutable values of this room.  A `Session` is touched by the task that
+holds its `lock`.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vault.core.errors import UnsupportedOfferError
+from vault.core.flow import CallFacts, Device
+from vault.core.ids import RecordingId
+from vault.core.secrets import SecretBytes
+from vault.sip.offer import AnsweredStream, Offer, OfferedStream, answer
+from vault.sip.sdes import fresh_key
+from vault.spool.files import SessionFolder
+from vault.spool.order import SpoolOrder
+from vault.tap.orders import CallReport, PortPair, StreamChange, StreamOrder
+
+
+@dataclass(slots=True, kw_only=True)
+class Stream:
+    """One m-line that we take, as it stands now."""
+
+    offered: OfferedStream
+    ports: PortPair
+    our_key: SecretBytes
+
+    @property
+    def codec(self) -> str:
+        """Encoding of the first payload type offered: what will most likely come."""
+        return self.offered.payloads[0].encoding
+
+    def order(self) -> StreamOrder:
+        """Return what the media tap is told of it."""
+        offered = self.offered
+        return StreamOrder(
+            index=offered.index,
+            label=offered.label,
+            media=offered.media,
+            suite=offered.crypto.suite,
+            key=offered.crypto.key,
+            payloads=offered.payloads,
+            ports=self.ports,
+            rtcp_mux=offered.rtcp_mux,
+            held=offered.held,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """A call between its order and its manifest."""
+
+    order: SpoolOrder
+    device: Device
+    dek: SecretBytes
+    "Kept until the manifest is signed: another media worker may need it."
+    folder: SessionFolder
+    facts: CallFacts
+    workgroup_known: bool
+    origin: str
+    address: str
+    "What ``c=`` of every answer says."
+    started_ns: int
+    began_s: float
+    "By the monotonic clock: time-outs must not follow a clock that is set."
+    offer: Offer
+    streams: dict[int, Stream]
+    revision: int = 0
+    "Newest ``session/000n`` in the spool."
+    paused: bool = False
+    report: CallReport | None = None
+    "What the media tap said at the end; the manifest may still be missing."
+    ended_ns: int = 0
+    seen_packets: int = 0
+    seen_at_s: float = 0.0
+    alarmed: bool = False
+    sealed_end: bool = False
+    "Whether the last revision of the metadata, with the end in it, is written."
+    number: int = field(default_factory=lambda: secrets.randbelow(2**62))
+    version: int = 1
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def recording_id(self) -> RecordingId:
+        """Id of the recording, and of the fork."""
+        return self.order.recording_id
+
+    def answer(self) -> str:
+        """Write the answer to the offer that stands."""
+        ours = {
+            index: AnsweredStream(port=stream.ports.rtp, key=stream.our_key)
+            for index, stream in self.streams.items()
+        }
+        return str(
+            answer(
+                self.offer,
+                ours,
+                address=self.address,
+                session=self.number,
+                version=self.version,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renegotiation:
+    """What a new offer asks of a running call."""
+
+    offer: Offer
+    added: tuple[OfferedStream, ...]
+    changes: tuple[StreamChange, ...]
+
+
+def begin_streams(
+    offered: tuple[OfferedStream, ...], ports: list[PortPair]
+) -> dict[int, Stream]:
+    """Give every offered stream its ports and a key of ours."""
+    return {
+        stream.index: Stream(
+            offered=stream, ports=pair, our_key=fresh_key(stream.crypto.suite)
+        )
+        for stream, pair in zip(offered, ports, strict=True)
+    }
+
+
+def renegotiate(session: Session, offer: Offer) -> Renegotiation:
+    """Work out what *offer* changes, without changing anything.
+
+    Raises:
+        UnsupportedOfferError: It has fewer m-lines than the one before.
+
+    Spec: RFC 3264, section 8.
+    """
+    if len(offer.description.media) < len(session.offer.description.media):
+        last = offer.description.media[-1].number
+        raise UnsupportedOfferError("a new offer keeps all m-lines", line=last)
+    offered = {stream.index: stream for stream in offer.streams}
+    changes = [
+        change
+        for index, stream in session.streams.items()
+        if (change := _change(stream.offered, offered.get(index))) is not None
+    ]
+    return Renegotiation(
+        offer=offer,
+        added=tuple(s for index, s in offered.items() if index not in session.streams),
+        changes=tuple(changes),
+    )
+
+
+def take_over(
+    session: Session, asked: Renegotiation, added: Mapping[int, Stream]
+) -> None:
+    """Make *asked* the state of *session*; the media tap has it already."""
+    for new in asked.offer.streams:
+        stream = session.streams.get(new.index)
+        if stream is None:
+            continue
+        if new.crypto.suite is not stream.offered.crypto.suite:
+            stream.our_key = fresh_key(new.crypto.suite)
+        stream.offered = _relabelled(new, stream.offered.label)
+    session.streams.update(added)
+    session.offer = asked.offer
+    session.version += 1
+
+
+def _change(old: OfferedStream, new: OfferedStream | None) -> StreamChange | None:
+    if new is None:
+        # Switched off by port 0: its ports stay, it may come back.
+        return StreamChange(index=old.index, held=True)
+    rekeyed = (old.crypto.suite, old.crypto.key) != (new.crypto.suite, new.crypto.key)
+    change = StreamChange(
+        index=old.index,
+        suite=new.crypto.suite if rekeyed else None,
+        key=new.crypto.key if rekeyed else None,
+        payloads=new.payloads if new.payloads != old.payloads else None,
+        rtcp_mux=new.rtcp_mux if new.rtcp_mux != old.rtcp_mux else None,
+        held=new.held,
+    )
+    unchanged = StreamChange(index=old.index, held=old.held)
+    return None if change == unchanged else change
+
+
+def _relabelled(stream: OfferedStream, label: str) -> OfferedStream:
+    """Keep the label a stream was born with: the capture knows it by that."""
+    return OfferedStream(
+        index=stream.index,
+        media=stream.media,
+        label=label,
+        crypto=stream.crypto,
+        payloads=stream.payloads,
+        rtcp_mux=stream.rtcp_mux,
+        direction=stream.direction,
+    )
