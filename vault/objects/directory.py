@@ -213,12 +213,11 @@ class DirectoryStore:
     def _sweep(self) -> None:
         """Remove what writers that died left; a day is longer than any put."""
         oldest = time.time() - _SWEEP_AGE_S
-        with self._incoming() as incoming:
-            for name in os.listdir(incoming):
+        with self._incoming() as incoming, os.scandir(incoming) as left:
+            for entry in left:
                 with suppress(FileNotFoundError):
-                    found = os.stat(name, dir_fd=incoming, follow_symlinks=False)
-                    if found.st_mtime < oldest:
-                        os.unlink(name, dir_fd=incoming)
+                    if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                        os.unlink(entry.name, dir_fd=incoming)
 
     def _drop_empty_folders(self, key: ObjectKey) -> None:
         steps = str(key).split("/")[:-1]
