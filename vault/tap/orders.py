@@ -21,7 +21,9 @@ from vault.core.secrets import SecretBytes
 MAX_STREAMS_PER_CALL: Final = 32
 "Two descriptors each and one for the part go into one message (SCM_MAX_FD: 253)."
 
-_NONE: Final[Mapping[str, int]] = MappingProxyType({})
+
+def _none() -> Mapping[str, int]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,12 @@ class StreamOrder:
     "Where the sender said it is; written down, not enforced."
     held: bool = False
     "Whether the first answer already put the stream on hold."
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < MAX_STREAMS_PER_CALL:
+            raise ValueError(f"no stream has the number {self.index}")
+        if len(self.key) != self.suite.master_size_bytes:
+            raise ValueError(f"{len(self.key)} octets are no key for {self.suite}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +144,7 @@ class StreamCounters:
     payloads: tuple[PayloadFormat, ...] = ()
     authentic: int = 0
     "RTP packets whose tag was right, captured or not."
-    rejected: Mapping[str, int] = field(default=_NONE)
+    rejected: Mapping[str, int] = field(default_factory=_none)
     "By reason, see `Rejection`."
     rtcp: int = 0
     kernel_drops: int = 0

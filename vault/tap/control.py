@@ -1,0 +1,309 @@
+"""What supervisor and media worker say to each other over one socket pair.
+
+``SOCK_SEQPACKET``: one message per packet, descriptors beside it
+(``SCM_RIGHTS``).  A message whose first octet is ``{`` is JSON:
+
+    supervisor → worker   {"id": n, "do": ..., ...}
+    worker → supervisor   {"id": n, "error": "" or a phrase, ...}     an answer
+                          {"tell": "ready" | "failed" | "alive", ...} unasked
+
+One whose first octet is 1 carries counters, binary, because a worker sends
+those of every stream each second.
+
+Guarantees: keys travel here and nowhere else: not in arguments, environment,
+files or logs.
+
+Left to others: what the orders do (`vault.tap.worker`, `vault.tap.pool`).  Both
+ends are the same version of the vault, so there is no version here.
+
+Spec: unix(7).
+"""
+
+import base64
+import json
+import socket
+import struct
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from vault.core.ids import RecordingId, recording_id_octets
+from vault.core.media import PayloadFormat, SrtpSuite
+from vault.core.secrets import SecretBytes
+from vault.tap.calls import Stream
+from vault.tap.orders import (
+    PortPair,
+    Rejection,
+    SsrcSpan,
+    StreamChange,
+    StreamCounters,
+    StreamOrder,
+)
+
+Fields: TypeAlias = dict[str, Any]
+"JSON of this room's own making, read by this room only."
+
+MESSAGE_BYTES: Final = 192 * 1024
+"Room for one message; the default buffers of a socket pair hold more."
+
+COUNTERS: Final = 1
+"First octet of a message with counters."
+
+_MAX_FDS: Final = 128
+_COUNTERS_BYTES: Final = 48 * 1024
+_REASONS: Final = tuple(Rejection)
+_HEAD: Final = struct.Struct(f"<16sHBB4Q{len(_REASONS)}Q")
+_SPAN: Final = struct.Struct("<IqqQ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Counters of one stream as its worker last reported them, for one part."""
+
+    recording_id: RecordingId
+    part: int
+    index: int
+    authentic: int
+    rtcp: int
+    undecryptable_kept: int
+    not_captured: int
+    rejected: MappingProxyType[str, int]
+    ssrcs: tuple[SsrcSpan, ...]
+
+    def add_to(self, counters: StreamCounters) -> StreamCounters:
+        """Return *counters*, from earlier workers, and these together."""
+        rejected = dict(counters.rejected)
+        for reason, packets in self.rejected.items():
+            rejected[reason] = rejected.get(reason, 0) + packets
+        spans = {span.ssrc: span for span in counters.ssrcs}
+        for span in self.ssrcs:
+            before = spans.get(span.ssrc, span)
+            spans[span.ssrc] = SsrcSpan(
+                ssrc=span.ssrc,
+                first=min(before.first, span.first),
+                last=max(before.last, span.last),
+                packets=span.packets + (before.packets if before is not span else 0),
+            )
+        kept = counters.undecryptable_kept + self.undecryptable_kept
+        return StreamCounters(
+            index=counters.index,
+            label=counters.label,
+            media=counters.media,
+            suite=counters.suite,
+            payloads=counters.payloads,
+            authentic=counters.authentic + self.authentic,
+            rejected=MappingProxyType(rejected),
+            rtcp=counters.rtcp + self.rtcp,
+            kernel_drops=counters.kernel_drops,
+            undecryptable_kept=kept,
+            not_captured=counters.not_captured + self.not_captured,
+            ssrcs=tuple(spans.values()),
+        )
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Return the two ends, both non-blocking."""
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in ends:
+        end.setblocking(False)
+    return ends
+
+
+def pack(fields: Fields) -> bytes:
+    """Return the JSON message of *fields*."""
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def unpack(message: bytes) -> Fields:
+    """Read a JSON message."""
+    fields: Fields = json.loads(message)
+    return fields
+
+
+def send(end: socket.socket, message: bytes, fds: Iterable[int] = ()) -> bool:
+    """Send without waiting; False if the other end does not keep up."""
+    try:
+        socket.send_fds(end, [message], list(fds))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def receive(end: socket.socket) -> tuple[bytes, list[int]] | None:
+    """Take one message; None when there is none yet.
+
+    Raises:
+        ConnectionError: The other end is gone.
+    """
+    try:
+        message, fds, _, _ = socket.recv_fds(
+            end, MESSAGE_BYTES, _MAX_FDS, socket.MSG_CMSG_CLOEXEC
+        )
+    except BlockingIOError:
+        return None
+    if not message:
+        raise ConnectionResetError("the other end of the control socket is gone")
+    return message, fds
+
+
+# -- streams ---------------------------------------------------------------
+
+
+def stream_fields(order: StreamOrder) -> Fields:
+    """Return the JSON members of a stream, its key included."""
+    return {
+        "index": order.index,
+        "label": order.label,
+        "media": order.media,
+        "suite": str(order.suite),
+        "key": octets_field(order.key),
+        "payloads": _payload_fields(order.payloads),
+        "ports": [order.ports.address, order.ports.rtp, order.ports.rtcp],
+        "rtcp_mux": order.rtcp_mux,
+        "remote": order.remote,
+        "held": order.held,
+    }
+
+
+def stream_of(fields: Fields) -> StreamOrder:
+    """Read what `stream_fields` wrote."""
+    address, rtp, rtcp = fields["ports"]
+    return StreamOrder(
+        index=fields["index"],
+        label=fields["label"],
+        media=fields["media"],
+        suite=SrtpSuite(fields["suite"]),
+        key=octets_of(fields["key"]),
+        payloads=_payloads_of(fields["payloads"]),
+        ports=PortPair(address=address, rtp=rtp, rtcp=rtcp),
+        rtcp_mux=fields["rtcp_mux"],
+        remote=_remote_of(fields["remote"]),
+        held=fields["held"],
+    )
+
+
+def change_fields(change: StreamChange) -> Fields:
+    """Return the JSON members of a change; None stays None."""
+    return {
+        "index": change.index,
+        "suite": change.suite and str(change.suite),
+        "key": None if change.key is None else octets_field(change.key),
+        "payloads": (
+            None if change.payloads is None else _payload_fields(change.payloads)
+        ),
+        "rtcp_mux": change.rtcp_mux,
+        "remote": change.remote,
+        "held": change.held,
+    }
+
+
+def change_of(fields: Fields) -> StreamChange:
+    """Read what `change_fields` wrote."""
+    suite, key, payloads = fields["suite"], fields["key"], fields["payloads"]
+    return StreamChange(
+        index=fields["index"],
+        suite=None if suite is None else SrtpSuite(suite),
+        key=None if key is None else octets_of(key),
+        payloads=None if payloads is None else _payloads_of(payloads),
+        rtcp_mux=fields["rtcp_mux"],
+        remote=_remote_of(fields["remote"]),
+        held=fields["held"],
+    )
+
+
+def octets_field(secret: SecretBytes) -> str:
+    """Return a key as the control socket carries it."""
+    return base64.b64encode(secret.reveal()).decode()
+
+
+def octets_of(field: str) -> SecretBytes:
+    """Read what `octets_field` wrote."""
+    return SecretBytes(base64.b64decode(field, validate=True))
+
+
+def _payload_fields(payloads: tuple[PayloadFormat, ...]) -> list[list[int | str]]:
+    return [
+        [p.payload_type, p.encoding, p.clock_rate_hz, p.channels, p.fmtp]
+        for p in payloads
+    ]
+
+
+def _payloads_of(
+    fields: list[tuple[int, str, int, int, str]],
+) -> tuple[PayloadFormat, ...]:
+    return tuple(
+        PayloadFormat(
+            payload_type=number,
+            encoding=encoding,
+            clock_rate_hz=clock_rate_hz,
+            channels=channels,
+            fmtp=fmtp,
+        )
+        for number, encoding, clock_rate_hz, channels, fmtp in fields
+    )
+
+
+def _remote_of(field: list[Any] | None) -> tuple[str, int] | None:
+    return None if field is None else (field[0], field[1])
+
+
+# -- counters --------------------------------------------------------------
+
+
+def pack_counters(streams: Iterable[Stream]) -> Iterator[bytes]:
+    """Yield messages that carry the counters of *streams*."""
+    message = bytearray([COUNTERS])
+    for stream in streams:
+        message += _counters(stream)
+        if len(message) > _COUNTERS_BYTES:
+            yield bytes(message)
+            message = bytearray([COUNTERS])
+    if len(message) > 1:
+        yield bytes(message)
+
+
+def unpack_counters(message: bytes) -> Iterator[Snapshot]:
+    """Read what `pack_counters` yielded."""
+    at = 1
+    while at < len(message):
+        octets, part, index, ssrcs, *counts = _HEAD.unpack_from(message, at)
+        at += _HEAD.size
+        spans = []
+        for _ in range(ssrcs):
+            ssrc, first, last, packets = _SPAN.unpack_from(message, at)
+            spans.append(SsrcSpan(ssrc=ssrc, first=first, last=last, packets=packets))
+            at += _SPAN.size
+        rejected = {
+            str(reason): packets
+            for reason, packets in zip(_REASONS, counts[4:], strict=True)
+            if packets
+        }
+        yield Snapshot(
+            recording_id=RecordingId(str(uuid.UUID(bytes=octets))),
+            part=part,
+            index=index,
+            authentic=counts[0],
+            rtcp=counts[1],
+            undecryptable_kept=counts[2],
+            not_captured=counts[3],
+            rejected=MappingProxyType(rejected),
+            ssrcs=tuple(spans),
+        )
+
+
+def _counters(stream: Stream) -> bytes:
+    count = stream.count
+    tracks = count.ssrcs.tracks
+    head = _HEAD.pack(
+        recording_id_octets(stream.call.id),
+        stream.call.part.number,
+        stream.order.index,
+        len(tracks),
+        *(count.authentic, count.rtcp, count.kept, count.not_captured),
+        *(count.rejected.get(reason, 0) for reason in _REASONS),
+    )
+    return head + b"".join(
+        _SPAN.pack(ssrc, t.first, t.last, t.packets) for ssrc, t in tracks.items()
+    )

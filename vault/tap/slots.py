@@ -1,0 +1,171 @@
+"""Receive slots: where the kernel puts a batch of datagrams, records ready-made.
+
+One slot holds one datagram; the kernel writes the arrival time in front of it,
+so that a slot from octet 16 on *is* a capture record:
+
+    octet 0               16      32       33     34       36
+          | cmsg header   | time  | stream | kind | length | datagram ...
+          | (kernel)      | (kernel, SO_TIMESTAMPNS)       | (kernel)
+
+``recvmmsg`` is reached through cffi's ABI mode: no compiled code of ours.
+libsrtp shortens a packet through the same ``int`` in which the kernel wrote
+its length, so nothing is copied field by field.
+
+Guarantees: a datagram longer than `ROOM` is cut by the kernel and flagged.
+
+Left to others: what the octets are (`vault.tap.sweep`).
+
+Spec: recvmmsg(2), cmsg(3), socket(7).
+"""
+
+import struct
+import sys
+from typing import Any, Final
+
+import cffi
+import numpy as np
+
+from vault.tap import srtp
+from vault.tap.capture import HEADER_SIZE, Kind
+
+BATCH: Final = 64
+"Datagrams that one system call may bring."
+
+SLOT: Final = 2048
+RECORD_AT: Final = 16
+PACKET_AT: Final = RECORD_AT + HEADER_SIZE
+ROOM: Final = SLOT - PACKET_AT
+"Octets of a datagram that fit: a jumbo packet is no telephone call."
+
+MSG_TRUNC: Final = 0x20
+
+_MSG_DONTWAIT: Final = 0x40
+_STREAM_AT: Final = 32
+_KIND_AT: Final = 33
+_LENGTH_AT: Final = 34
+_CONTROL_SIZE: Final = 32
+_MMSGHDR: Final = struct.Struct("<QIIQQQQIiII")
+_MMSGHDR_SIZE: Final = _MMSGHDR.size
+_FLAGS_AT: Final = 48
+_LENGTH_IN_HEADER: Final = 56
+_IOVEC: Final = struct.Struct("<QQ")
+
+if sys.byteorder != "little" or struct.calcsize("P") != 8:  # pragma: no cover  # noqa: PLR2004 - octets of a pointer
+    raise RuntimeError("the tap needs a 64-bit little-endian machine")
+
+_ffi = cffi.FFI()
+_ffi.cdef("int recvmmsg(int, void *, unsigned int, int, void *);")
+_recvmmsg: Any = _ffi.dlopen(None).recvmmsg
+
+
+class Slots:
+    """The slots of one stream number, shared by all calls of a worker."""
+
+    # Plain attributes and no properties: this is read per batch.
+    __slots__ = (
+        "_address",
+        "_field",
+        "_iov",
+        "_keep",
+        "_same",
+        "hdrs",
+        "lengths_of",
+        "lenp",
+        "octets",
+        "packetp",
+        "rows",
+        "view",
+    )
+
+    def __init__(self, stream: int) -> None:
+        self.octets = bytearray(BATCH * SLOT)
+        self.hdrs = bytearray(BATCH * _MMSGHDR_SIZE)
+        self._iov = bytearray(BATCH * _IOVEC.size)
+        self._keep = [_ffi.from_buffer(b) for b in (self.octets, self.hdrs, self._iov)]
+        slots, hdrs, iov = (int(_ffi.cast("uintptr_t", k)) for k in self._keep)
+        for i in range(BATCH):
+            packet = slots + SLOT * i + PACKET_AT
+            _IOVEC.pack_into(self._iov, _IOVEC.size * i, packet, ROOM)
+            self.octets[SLOT * i + _STREAM_AT] = stream
+        self._address = _ffi.cast("void*", hdrs)
+        self.packetp = [
+            srtp.void_pointer(slots + SLOT * i + PACKET_AT) for i in range(BATCH)
+        ]
+        self.lenp = [
+            srtp.int_pointer(hdrs + _MMSGHDR_SIZE * i + _LENGTH_IN_HEADER)
+            for i in range(BATCH)
+        ]
+        self.lengths_of = [
+            struct.Struct("<" + "56xI4x" * k).unpack_from for k in range(BATCH + 1)
+        ]
+        self.view = memoryview(self.octets)
+        self.rows = np.frombuffer(self.octets, np.uint8).reshape(BATCH, SLOT)
+        self._field = self.rows[:, _LENGTH_AT:PACKET_AT].view("<u2")[:, 0]
+        self._same = -1
+        self._arm(slots, iov)
+
+    def _arm(self, slots: int, iov: int) -> None:
+        for i in range(BATCH):
+            _MMSGHDR.pack_into(
+                self.hdrs,
+                _MMSGHDR_SIZE * i,
+                *(0, 0, 0, iov + _IOVEC.size * i, 1),
+                *(slots + SLOT * i, _CONTROL_SIZE, 0, 0, 0, 0),
+            )
+
+    def receive(self, fd: int) -> int:
+        """Bring up to `BATCH` datagrams; 0 or less when there are none."""
+        count: int = _recvmmsg(fd, self._address, BATCH, _MSG_DONTWAIT, _ffi.NULL)
+        return count
+
+    def flagged(self, count: int) -> bool:
+        """Whether the kernel flagged any of the first *count* datagrams as cut."""
+        return any(self.hdrs[_FLAGS_AT : count * _MMSGHDR_SIZE : _MMSGHDR_SIZE])
+
+    def is_cut(self, i: int) -> bool:
+        """Whether the kernel cut datagram *i* to the slot."""
+        return bool(self.hdrs[_FLAGS_AT + i * _MMSGHDR_SIZE] & MSG_TRUNC)
+
+    def first_octets(self, count: int) -> bytearray:
+        """Return the first octet of each datagram."""
+        return self.octets[PACKET_AT : count * SLOT : SLOT]
+
+    def second_octets(self, count: int) -> bytearray:
+        """Return the second octet of each datagram."""
+        return self.octets[PACKET_AT + 1 : count * SLOT : SLOT]
+
+    def gather(self, count: int, length: int) -> bytes:
+        """Return *count* records in one piece, each with *length* octets."""
+        if length != self._same:
+            self._field[:] = length
+            self._same = length
+        return self.rows[:count, RECORD_AT : PACKET_AT + length].tobytes()
+
+    def packets(self, count: int, length: int) -> bytes:
+        """Return the first *length* octets of each datagram, in one piece."""
+        return self.rows[:count, PACKET_AT : PACKET_AT + length].tobytes()
+
+    def packet(self, i: int, length: int) -> memoryview:
+        """Return the octets of datagram *i* as they lie in the slot."""
+        start = SLOT * i + PACKET_AT
+        return self.view[start : start + length]
+
+    def length(self, i: int) -> int:
+        """Return the length that the kernel, or libsrtp after it, wrote."""
+        at = i * _MMSGHDR_SIZE + _LENGTH_IN_HEADER
+        return int.from_bytes(self.hdrs[at : at + 4], "little")
+
+    def restore(self, i: int, octets: bytes) -> None:
+        """Put datagram *i* back as it was received."""
+        at = i * _MMSGHDR_SIZE + _LENGTH_IN_HEADER
+        self.hdrs[at : at + 4] = len(octets).to_bytes(4, "little")
+        self.packet(i, len(octets))[:] = octets
+
+    def record(self, i: int, kind: Kind, octets: bytes | memoryview) -> bytes:
+        """Return the record of datagram *i*, with *octets* for its own."""
+        at = SLOT * i
+        header = self.octets[at + RECORD_AT : at + _KIND_AT]
+        header.append(kind)
+        header += len(octets).to_bytes(2, "little")
+        header += octets
+        return bytes(header)
