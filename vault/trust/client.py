@@ -4,9 +4,9 @@ Guarantees:
     * Thread-safe; many calls share one connection.
     * Every call returns or raises within 2 s: no warden, a killed one and a
       stopped one are all `AuditUnavailableError`.
-    * No call is repeated behind the caller's back.  A client made with `at`
-      dials again on the next call; one made with `over` lives as long as its
-      socket, because the role belongs to that descriptor.
+    * No call is repeated behind the caller's back.  A client made with `at` or
+      `through` connects again on the next call; one made with `over` lives as
+      long as its socket, because the role belongs to that descriptor.
 
 Left to others: deciding anything (`vault.warden`), the words on the wire
 (`vault.trust.messages`).
@@ -44,11 +44,13 @@ _Answer = TypeVar("_Answer")
 class WardenClient:
     """Implements `vault.trust.interfaces.Warden` over a socket."""
 
-    def __init__(self, link: Link | None, path: Path | None) -> None:
-        """Use `over` or `at`."""
+    def __init__(
+        self, link: Link | None, connect: Callable[[float], socket.socket] | None
+    ) -> None:
+        """Use `over`, `at` or `through`."""
         self._lock = threading.Lock()
         self._link = link
-        self._path = path
+        self._connect = connect
         self._closed = False
 
     @classmethod
@@ -59,7 +61,16 @@ class WardenClient:
     @classmethod
     def at(cls, path: Path) -> Self:
         """Return a client that dials the Unix socket at *path* when it needs to."""
-        return cls(None, path)
+        return cls(None, lambda deadline: _dial(path, deadline))
+
+    @classmethod
+    def through(cls, door: socket.socket) -> Self:
+        """Return a client that sends its connections through *door*.
+
+        The door is a SEQPACKET socket that this client owns from now on; each
+        connection is one end of a fresh pair, and its role is the door's.
+        """
+        return cls(None, lambda deadline: _knock(door, deadline))
 
     def close(self) -> None:
         """Close the connection; later calls raise `AuditUnavailableError`."""
@@ -169,9 +180,9 @@ class WardenClient:
                 raise AuditUnavailableError("this client was closed")
             if self._link is not None and not self._link.is_broken:
                 return self._link
-            if self._path is None:
+            if self._connect is None:
                 raise AuditUnavailableError("the warden went away")
-            self._link = Link(_dial(self._path, deadline))
+            self._link = Link(self._connect(deadline))
             return self._link
         finally:
             self._lock.release()
@@ -188,6 +199,21 @@ def _dial(path: Path, deadline: float) -> socket.socket:
             f"no warden answers ({type(exc).__name__})"
         ) from None
     return sock
+
+
+def _knock(door: socket.socket, deadline: float) -> socket.socket:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with theirs:
+            # A door that is full has a warden behind it that takes nothing.
+            door.settimeout(max(0.001, deadline - time.monotonic()))
+            socket.send_fds(door, [b"c"], [theirs.fileno()])
+    except OSError as exc:
+        ours.close()
+        raise AuditUnavailableError(
+            f"no warden behind the door ({type(exc).__name__})"
+        ) from None
+    return ours
 
 
 def _readable(parse: Callable[[Members], _Answer], answer: Members) -> _Answer:
