@@ -85,12 +85,24 @@ class StreamPackets:
     stream: int
     label: str
     media: str
+    suite: str
+    "As the capture's events spell it; empty where none announced the stream."
     packets: PacketTable
     rtcp: int
     undecryptable: int
     malformed: int
     unsupported: Mapping[str, int]
     "Encoding name → packets that cannot be rendered."
+
+    @property
+    def codec(self) -> str:
+        """Name of the encoding that most packets had, or empty."""
+        format_of_each = self.packets.format
+        counts = Counter(self.unsupported)
+        for known in (Format.PCMU, Format.PCMA):
+            counts[known.name] = int(np.count_nonzero(format_of_each == known))
+        name, packets = counts.most_common(1)[0]
+        return name if packets else ""
 
     @property
     def playable(self) -> int:
@@ -160,6 +172,7 @@ class _Stream:
     def __init__(self, number: int) -> None:
         self._number = number
         self._label, self._media = f"stream{number + 1}", "audio"
+        self._suite = ""
         self._formats, self._names = _format_table({})
         self._columns: list[_Columns] = []
         self._payload = bytearray()
@@ -179,6 +192,7 @@ class _Stream:
             raise MalformedPacketError("an event has no payload map")
         self._formats, self._names = _format_table(payloads)
         self._label, self._media = label or self._label, media
+        self._suite = str(said.get("suite", ""))
 
     def take(self, rows: Octets) -> None:
         """Take records of this stream that are equally long, none an event."""
@@ -235,6 +249,7 @@ class _Stream:
             stream=self._number,
             label=self._label,
             media=self._media,
+            suite=self._suite,
             packets=_table(self._columns, payload),
             rtcp=self._rtcp,
             undecryptable=self._undecryptable,
