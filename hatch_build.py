@@ -35,7 +35,11 @@ class WebAssetsHook(BuildHookInterface):
         """Asked before the isolated build environment is filled."""
         return [] if self._is_built() or _system_node() else [_NODE_WHEEL]
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(
+        self,
+        version: str,  # noqa: ARG002 - the interface of hatchling
+        build_data: dict[str, Any],  # noqa: ARG002 - as above
+    ) -> None:
         if self._is_built():
             return
         npm, path = _npm()
@@ -57,7 +61,7 @@ class WebAssetsHook(BuildHookInterface):
             )
         self._stamp.write_text(self._digest())
 
-    def clean(self, versions: list[str]) -> None:
+    def clean(self, versions: list[str]) -> None:  # noqa: ARG002 - as above
         shutil.rmtree(Path(self.root, _BUNDLE), ignore_errors=True)
 
     @property

@@ -1,0 +1,1 @@
+"""The API, version 1: JSON for programs and for the player."""

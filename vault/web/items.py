@@ -1,0 +1,181 @@
+"""A recording as readers get it: row and opened metadata in one value.
+
+Guarantees: what is not known, or not for the reader, is absent from the JSON;
+nothing is there that the API's reference does not name.
+
+Left to others: fetching both halves (`vault.web.browse`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Self
+
+from vault.catalog.states import PLAYABLE
+from vault.catalog.values import RecordingRow
+from vault.core.flow import Direction, Reason, RecordingState, StreamStatus
+from vault.core.ids import RecordingId
+from vault.sealing.metadata import SessionMetadata
+
+_IN_PROGRESS: Final = frozenset(
+    {RecordingState.RECORDING, RecordingState.CAPTURED, RecordingState.RENDERING}
+)
+_MS_PER_S: Final = 1000
+
+JsonMembers = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One party of the waveform."""
+
+    label: str
+    name: str
+    "Who that is: a number, an agent, or nothing."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingItem:
+    """One recording as one reader may see it."""
+
+    id: RecordingId
+    state: RecordingState
+    reason: Reason | None
+    held: bool
+    day: str
+    duration_s: float | None
+    size_bytes: int
+    has_screen: bool
+    how: str | None
+    workgroup: str | None
+    streams: tuple[StreamStatus, ...]
+    started: str | None = None
+    ended: str | None = None
+    direction: Direction = Direction.UNKNOWN
+    caller: str = ""
+    callee: str = ""
+    agent: str = ""
+    pbx_id: str = ""
+    device: str = ""
+    workgroup_known: bool = True
+    attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def of(
+        cls,
+        row: RecordingRow,
+        metadata: SessionMetadata | None,
+        *,
+        workgroup: str | None,
+    ) -> Self:
+        """Join *row* with its *metadata*, where that is sealed into it already."""
+        known = metadata or SessionMetadata(recording_id=row.id, started="")
+        return cls(
+            id=row.id,
+            state=row.state,
+            reason=row.reason,
+            held=row.held,
+            day=row.day,
+            duration_s=None if row.duration_ms is None else row.duration_ms / _MS_PER_S,
+            size_bytes=row.size_bytes,
+            has_screen=row.has_screen,
+            how=None if row.how is None else str(row.how),
+            workgroup=workgroup,
+            streams=row.streams,
+            started=known.started or None,
+            ended=known.ended,
+            direction=known.direction,
+            caller=known.caller,
+            callee=known.callee,
+            agent=known.agent,
+            pbx_id=known.pbx_id,
+            device=known.device,
+            workgroup_known=known.workgroup_known,
+            attributes=known.attributes,
+        )
+
+    @property
+    def playable(self) -> bool:
+        """Whether there is audio to ask for."""
+        return self.state in PLAYABLE
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether it will be playable later."""
+        return self.state in _IN_PROGRESS
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """The parties of the waveform, left channel first."""
+        names = {
+            "agent": self.agent or self._side(ours=True),
+            "customer": self._side(ours=False),
+        }
+        labels = [one.label for one in self.streams if one.label != "screen"]
+        return tuple(
+            Lane(label=label, name=names.get(label, ""))
+            for label in labels[:2] or ["call"]
+        )
+
+    def _side(self, *, ours: bool) -> str:
+        called = self.direction is Direction.INBOUND
+        return self.callee if ours == called else self.caller
+
+    def brief(self) -> JsonMembers:
+        """Return the JSON members of a list."""
+        members: JsonMembers = {
+            "id": self.id,
+            "state": str(self.state),
+            "reason": None if self.reason is None else str(self.reason),
+            "held": self.held,
+            "day": self.day,
+            "started": self.started,
+            "ended": self.ended,
+            "duration_s": self.duration_s,
+            "workgroup": self.workgroup,
+            "agent": self.agent or None,
+            "direction": None
+            if self.direction is Direction.UNKNOWN
+            else str(self.direction),
+            "parties": self._parties() or None,
+            "has_screen": self.has_screen,
+        }
+        always = {"reason"}
+        return {
+            name: value
+            for name, value in members.items()
+            if value is not None or name in always
+        }
+
+    def full(self) -> JsonMembers:
+        """Return the JSON members of one recording."""
+        members = self.brief() | {"size_bytes": self.size_bytes}
+        optional: JsonMembers = {
+            "how": self.how,
+            "pbx_id": self.pbx_id,
+            "device": self.device,
+            "attributes": dict(self.attributes),
+        }
+        members |= {name: value for name, value in optional.items() if value}
+        if not self.workgroup_known:
+            members["workgroup_known"] = False
+        members["streams"] = [_stream(one) for one in self.streams]
+        return members
+
+    def _parties(self) -> list[dict[str, str]]:
+        sides = (("caller", self.caller), ("callee", self.callee))
+        return [{"role": role, "number": number} for role, number in sides if number]
+
+
+def _stream(status: StreamStatus) -> JsonMembers:
+    return {
+        "label": status.label,
+        "codec": status.codec,
+        "suite": status.suite,
+        "packets_received": status.packets_received,
+        "packets_authentic": status.packets_authentic,
+        "packets_lost": status.packets_lost,
+        "packets_undecryptable": status.packets_undecryptable,
+        "packets_rejected": dict(status.packets_rejected),
+        "rtcp_packets": status.rtcp_packets,
+    }

@@ -1,0 +1,1 @@
+"""The pages: HTML for people, drawn on the server."""

@@ -1,0 +1,120 @@
+"""People, devices and health: what an administrator looks at (read-only here)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from vault.access.policy import Permission
+from vault.web.api.health import checks
+from vault.web.config import WebConfig
+from vault.web.identity import Rooms, insist
+from vault.web.pages.frame import PageAsker, PageViews, reader_of
+
+_OK: Final = "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One cell of a plain table."""
+
+    text: str
+    badge: str = ""
+    time: bool = False
+
+
+def system_routes(config: WebConfig) -> APIRouter:
+    """Return the pages of administration."""
+    router = APIRouter()
+
+    @router.get("/people")
+    def people_page(
+        request: Request, asker: PageAsker, views: PageViews, services: Rooms
+    ) -> Response:
+        insist(services, asker, Permission.ACCESS_USER_EDIT)
+        names = services.workgroups.names()
+        rows = [
+            (
+                Cell(text=person.name),
+                Cell(text=", ".join(sorted(str(role) for role in person.roles))),
+                Cell(text=", ".join(sorted(names[one] for one in person.workgroups))),
+                _state(good="active", bad="disabled", is_bad=person.disabled),
+            )
+            for person in services.people.list()
+        ]
+        return views.page(
+            request,
+            "table.html",
+            reader=reader_of(asker),
+            heading="People",
+            columns=("Name", "Roles", "Workgroups", "State"),
+            rows=rows,
+            hint="Accounts are made and changed with callvault user.",
+        )
+
+    @router.get("/devices")
+    def devices_page(
+        request: Request, asker: PageAsker, views: PageViews, services: Rooms
+    ) -> Response:
+        insist(services, asker, Permission.ACCESS_POLICY_EDIT)
+        rows = [
+            (
+                Cell(text=listed.device.name),
+                Cell(text=listed.device.media_advertise or "as the listener says"),
+                Cell(text=listed.device.id),
+                _state(good="active", bad="revoked", is_bad=listed.revoked),
+            )
+            for listed in services.devices.list()
+        ]
+        return views.page(
+            request,
+            "table.html",
+            reader=reader_of(asker),
+            heading="Devices",
+            columns=("Name", "Media address", "Id", "State"),
+            rows=rows,
+            hint="Devices are added and revoked with callvault device.",
+        )
+
+    @router.get("/health")
+    def health_page(
+        request: Request, asker: PageAsker, views: PageViews, services: Rooms
+    ) -> Response:
+        insist(services, asker, Permission.SYSTEM_HEALTH_READ)
+        rows = [
+            (
+                Cell(text=name.capitalize()),
+                Cell(
+                    text="ok" if text == _OK else "look at this",
+                    badge="ok" if text == _OK else "partial",
+                ),
+                Cell(text="" if text == _OK else text),
+            )
+            for name, text in checks(services, config).items()
+        ]
+        counts = services.recordings.counts()
+        rows += [
+            (
+                Cell(text=f"Recordings {state}"),
+                Cell(text=str(state), badge=str(state)),
+                Cell(text=f"{count:,}"),
+            )
+            for state, count in counts.items()
+            if count
+        ]
+        return views.page(
+            request,
+            "table.html",
+            reader=reader_of(asker),
+            heading="Health",
+            columns=("What", "State", ""),
+            rows=rows,
+            hint="The same for machines: /readyz, and /metrics on its own port.",
+        )
+
+    return router
+
+
+def _state(*, good: str, bad: str, is_bad: bool) -> Cell:
+    return Cell(text=bad, badge="failed") if is_bad else Cell(text=good, badge="ok")
