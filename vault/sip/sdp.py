@@ -18,6 +18,7 @@ Spec: RFC 8866.
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, Self
 
 from vault.core.errors import MalformedSignallingError
@@ -105,13 +106,12 @@ class SessionDescription:
             raise MalformedSignallingError(
                 f"more than {MAX_MEDIA} media sections", line=lines[starts[-1]].number
             )
-        ends = [*starts[1:], len(lines)]
         head = lines[: starts[0]] if starts else lines
         return cls(
             lines=tuple(head),
             media=tuple(
                 _section(lines[start], lines[start + 1 : end])
-                for start, end in zip(starts, ends, strict=True)
+                for start, end in pairwise([*starts, len(lines)])
             ),
         )
 

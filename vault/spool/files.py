@@ -134,7 +134,13 @@ class SessionFolder:
         at = os.open(self.path, _FOLDER)
         try:
             part = os.open(name, _CREATE | os.O_APPEND, 0o600, dir_fd=at)
-            os.fsync(at)
+            try:
+                os.fsync(at)
+            except OSError:
+                # The tap asks for the same number again: it must be free then.
+                os.close(part)
+                os.unlink(name, dir_fd=at)
+                raise
         finally:
             os.close(at)
         return part

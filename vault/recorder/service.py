@@ -1,0 +1,135 @@
+"""The recorder of one tap: its parts, begun and ended in the right order.
+
+Guarantees:
+    * What an earlier process left is accounted for before the first new call.
+    * `stop` ends running calls as ``cut``; what is not in the store yet waits in
+      the spool for the next start.
+
+Left to others: picking the parts (`vault.wiring`), HTTP (`vault.forks`).
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Protocol
+
+from vault.core.clock import Clock, system_clock_ns
+from vault.objects.interfaces import ObjectStore
+from vault.recorder.config import RecorderConfig
+from vault.recorder.desk import Desk, RecorderDesk
+from vault.recorder.finish import ManifestKey
+from vault.recorder.interfaces import Disk, People, RecipientKeys
+from vault.recorder.opener import Opener
+from vault.recorder.recovery import recover
+from vault.recorder.watch import watch
+from vault.spool.config import SpoolConfig
+from vault.spool.files import Spool
+from vault.spool.interfaces import CatalogIntake
+from vault.spool.ledger import EndedNotes
+from vault.spool.outbox import Outbox
+from vault.spool.shipper import Destinations, Shipper
+from vault.tap.interfaces import MediaTap
+from vault.trust.interfaces import Trail
+
+
+class RunningTap(MediaTap, Protocol):
+    """A media tap with workers to start and to stop (`vault.tap.pool.MediaPool`)."""
+
+    async def start(self) -> None:
+        """Start the workers."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Everything that a recorder is handed."""
+
+    media: RunningTap
+    disk: Disk
+    media_store: ObjectStore
+    envelope_store: ObjectStore
+    catalog: CatalogIntake
+    trail: Trail
+    keys: RecipientKeys
+    people: People
+    manifest_key: ManifestKey
+
+
+class RecorderService:
+    """A desk and all that works behind it."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        *,
+        config: RecorderConfig,
+        spool: SpoolConfig,
+        clock: Clock = system_clock_ns,
+    ) -> None:
+        """Take the spool and account for what lies in it.
+
+        Raises:
+            ConfigurationError: The spool is another tap's, or not private.
+        """
+        self._around = around
+        self._config = config
+        self.spool = Spool(spool).open()
+        notes = EndedNotes(spool.directory)
+        self.outbox = Outbox(
+            spool.directory / ".outbox", source=config.tap_name, trail=around.trail
+        )
+        key = around.manifest_key
+        self.shipper = Shipper(
+            self.spool,
+            Destinations(
+                media=around.media_store,
+                envelopes=around.envelope_store,
+                catalog=around.catalog,
+            ),
+            outbox=self.outbox,
+            notes=notes,
+            taps={key.name: key.public},
+        )
+        self._opener = Opener(around.catalog)
+        self.desk = RecorderDesk(
+            Desk(
+                media=around.media,
+                spool=self.spool,
+                notes=notes,
+                outbox=self.outbox,
+                shipper=self.shipper,
+                opener=self._opener,
+                keys=around.keys,
+                people=around.people,
+                disk=around.disk,
+                manifest_key=key,
+            ),
+            config,
+            clock=clock,
+        )
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Recover, then begin to deliver, to ship and to take calls."""
+        await asyncio.to_thread(recover, self.spool, self._around.manifest_key)
+        self.outbox.start()
+        self._opener.start(self.spool)
+        self.shipper.start()
+        await self._around.media.start()
+        self._watch = asyncio.create_task(watch(self.desk, self._config))
+
+    async def stop(self) -> None:
+        """End every call, then everything else; the spool keeps what is left."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+        await self.desk.drain()
+        await self._around.media.stop()
+        for stop in (self.shipper.stop, self._opener.stop, self.outbox.stop):
+            await asyncio.to_thread(stop)
+        self.spool.close()
