@@ -14,6 +14,8 @@ Left to others: tables (`vault.catalog`, `vault.access`, `vault.audit`).
 """
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,12 +34,13 @@ from vault.core.errors import (
 
 _SQLITE_PRAGMAS: Final = (
     "PRAGMA busy_timeout=5000",
-    "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA secure_delete=ON",
     "PRAGMA foreign_keys=ON",
 )
 _SQLITE_FULL: Final = 2
+_BUSY_S: Final = 5
+_WAL_RETRY_S: Final = 0.01
 _POOL_SIZE: Final = 8
 
 
@@ -95,7 +98,7 @@ def _sqlite(url: URL, schema: str) -> Engine:
     os.close(descriptor)
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
-        connect_args={"timeout": 5, "check_same_thread": False},
+        connect_args={"timeout": _BUSY_S, "check_same_thread": False},
         pool_size=_POOL_SIZE,
         hide_parameters=True,
     )
@@ -105,6 +108,7 @@ def _sqlite(url: URL, schema: str) -> Engine:
         connection.isolation_level = None  # we say BEGIN ourselves, below
         for pragma in _SQLITE_PRAGMAS:
             connection.execute(pragma)
+        _switch_to_wal(connection)
         if connection.execute("PRAGMA synchronous").fetchone()[0] < _SQLITE_FULL:
             raise DatabaseUnavailableError("SQLite refuses synchronous=FULL")
 
@@ -114,6 +118,21 @@ def _sqlite(url: URL, schema: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    # SQLite does not apply its busy time-out to this switch: of several processes
+    # that open a new file at the same moment, some are told that it is locked.
+    deadline = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_WAL_RETRY_S)
+        else:
+            return
 
 
 def _postgres(url: URL, schema: str, *, relaxed: bool) -> Engine:
