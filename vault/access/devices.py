@@ -142,6 +142,10 @@ class Devices:
 
 def _address(text: str) -> str:
     try:
-        return str(ipaddress.ip_address(text))
+        address = ipaddress.ip_address(text)
     except ValueError:
         raise InvalidInputError("media_advertise is an IP address") from None
+    # A zone may hold any text, line ends included, and no peer could use it.
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        raise InvalidInputError("media_advertise is an IP address without a zone")
+    return str(address)
