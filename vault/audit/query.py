@@ -34,9 +34,13 @@ class TrailQuery:
     until: str = ""
 
     def __post_init__(self) -> None:
-        for bound in (self.since, self.until):
+        for name in ("since", "until"):
+            bound = getattr(self, name)
             if bound and not _TIME.fullmatch(bound):
                 raise InvalidInputError("not a time: write 2026-11-23T06:16:09Z")
+            # Times compare as text, and "Z" sorts behind ".": without it, a
+            # bound in whole seconds is the beginning of every time within.
+            object.__setattr__(self, name, bound.removesuffix("Z"))
 
     def members(self) -> dict[str, JsonValue]:
         """Return the members that select anything, for headers and logs."""

@@ -215,13 +215,13 @@ def verify_consistency(
 
     Spec: RFC 9162, section 2.1.4.2.
     """
-    _require_hashes([old_root, new_root, *proof])
     if not 0 < old_size <= new_size:
         raise TrailBrokenError(f"a tree of {new_size} cannot go on from {old_size}")
     if old_size == new_size:
         if proof or old_root != new_root:
             raise TrailBrokenError(f"two different trees of {new_size} entries")
         return
+    _require_hashes([old_root, new_root, *proof])
     if not proof:  # step 1
         raise TrailBrokenError("the consistency proof is empty")
     path = list(proof)
