@@ -44,12 +44,24 @@ class RunningTap(MediaTap, Protocol):
         ...
 
 
+class RunningDisk(Disk, Protocol):
+    """A disk that is synced by a process of its own (`vault.tap.syncer.Syncer`)."""
+
+    async def start(self) -> None:
+        """Start to sync."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """Everything that a recorder is handed."""
 
     media: RunningTap
-    disk: Disk
+    disk: RunningDisk
     media_store: ObjectStore
     envelope_store: ObjectStore
     catalog: CatalogIntake
@@ -119,6 +131,7 @@ class RecorderService:
         self.outbox.start()
         self._opener.start(self.spool)
         self.shipper.start()
+        await self._around.disk.start()
         await self._around.media.start()
         self._watch = asyncio.create_task(watch(self.desk, self._config))
 
@@ -130,6 +143,7 @@ class RecorderService:
                 await self._watch
         await self.desk.drain()
         await self._around.media.stop()
+        await self._around.disk.stop()
         for stop in (self.shipper.stop, self._opener.stop, self.outbox.stop):
             await asyncio.to_thread(stop)
         self.spool.close()
