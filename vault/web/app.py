@@ -7,13 +7,18 @@ would list what a reader may not see.
 Left to others: the rooms (`vault.web.services`), the server (`vault.serving`).
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 from starlette.types import Scope
 
+from vault.core.errors import UnavailableError
 from vault.web.answers import LastResort, answer_errors
 from vault.web.api import audit, recordings, sessions
 from vault.web.api.health import health_routes
@@ -28,6 +33,7 @@ from vault.web.pages.system import system_routes
 from vault.web.services import Services
 from vault.web.views import STATIC, Views
 
+_SWEEP_EVERY_S: Final = 5.0
 _HASHED: Final = "/assets/"
 _FOREVER: Final = "public, max-age=31536000, immutable"
 _FOR_A_WHILE: Final = "public, max-age=3600"
@@ -43,13 +49,38 @@ class _Bundle(StaticFiles):
         return response
 
 
+@asynccontextmanager
+async def _while_serving(app: FastAPI) -> AsyncIterator[None]:
+    """Drop lapsed keys every few seconds, and every key at the end."""
+    services: Services = app.state.services
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY_S)
+            with suppress(UnavailableError):
+                await run_sync(services.playback.sweep)
+
+    sweeping = asyncio.create_task(sweep())
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        await run_sync(services.playback.shutdown)
+
+
 def create_web_app(services: Services, config: WebConfig) -> FastAPI:
     """Return the application over *services*.
 
     Raises:
         ConfigurationError: The pages' bundle was not built.
     """
-    app = FastAPI(title="Callvault", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Callvault",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_while_serving,
+    )
     # A redirect for a slash would tell that a path exists before anyone asked who.
     app.router.redirect_slashes = False
     app.state.services = services

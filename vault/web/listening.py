@@ -2,8 +2,9 @@
 
 Guarantees:
     * Every request is decided afresh; an old grant saves a leaf, never a check.
-    * While media streams, session, right, state and the warden's health are
-      asked again at least every second; the first "no" ends the stream.
+    * Before the first octet and then every second, session, right, state and the
+      warden's health are asked again; the first "no" ends the stream and drops
+      the key.
     * A refusal is on the trail, whether the recording exists or not.
 
 Left to others: the decision (`vault.access.policy`), the key and its leaf
@@ -12,6 +13,7 @@ Left to others: the decision (`vault.access.policy`), the key and its leaf
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from vault.access.policy import RIGHT_FOR, decide
@@ -21,15 +23,32 @@ from vault.core.errors import (
     NotAuthenticatedError,
     NotFoundError,
     NotReadyError,
+    VaultError,
 )
 from vault.core.flow import Grant, MediaPart
 from vault.core.ids import RecordingId
+from vault.core.ranges import ByteRange
 from vault.playback.service import OpenMedia
 from vault.web.identity import Asker, log_refusal, look_up
 from vault.web.services import Services
 
 M4A: Final = "audio/mp4"
 _M4A_RETRY_AFTER_S: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """Media that was opened for one request."""
+
+    media: OpenMedia
+    grant: Grant
+    listening: "Listening"
+
+    def stream(self, span: ByteRange) -> Iterator[bytes]:
+        """Return the octets of *span*, asking again while they go out."""
+        return self.media.stream(
+            span, still_allowed=lambda: self.listening.check(self.grant)
+        )
 
 
 class Listening:
@@ -65,7 +84,7 @@ class Listening:
         part: MediaPart,
         *,
         media_type: str | None = None,
-    ) -> OpenMedia:
+    ) -> "Opened":
         """Open one part for reading, with the grant that lives or a new one.
 
         Args:
@@ -80,16 +99,31 @@ class Listening:
         """
         with self._refusals_logged(recording_id, part):
             grant = self._granted(recording_id, part)
+            # What is said about the media is said of a vault that can log it.
+            self.check(grant)
         if media_type is not None and self._services.recordings.want(
             recording_id, media_type
         ):
             raise NotReadyError(
                 "this format is being made", retry_after_s=_M4A_RETRY_AFTER_S
             )
-        return self._services.playback.open(grant, media_type=media_type)
+        opened = self._services.playback.open(grant, media_type=media_type)
+        return Opened(media=opened, grant=grant, listening=self)
 
-    def check(self, recording_id: RecordingId, part: MediaPart) -> None:
-        """Insist that what was right when a stream began still is.
+    def check(self, grant: Grant) -> None:
+        """Insist that what was right when *grant* was given still is.
+
+        Raises:
+            VaultError: Whatever ends the stream; the key is dropped.
+        """
+        try:
+            self._check(grant.recording_id, grant.part)
+        except VaultError:
+            self._services.playback.close(grant.id)
+            raise
+
+    def _check(self, recording_id: RecordingId, part: MediaPart) -> None:
+        """Ask everybody once more.
 
         Raises:
             VaultError: Whatever ends the stream.

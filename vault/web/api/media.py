@@ -1,7 +1,6 @@
 """Media: ``GET`` and ``HEAD`` of audio, screen, peaks and capture, with ranges."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,13 +11,10 @@ from vault.core.ids import parse_recording_id
 from vault.core.ranges import ByteRange
 from vault.web.config import WebConfig
 from vault.web.identity import Asker, Rooms, SignedIn
-from vault.web.listening import M4A, Listening
+from vault.web.listening import M4A, Listening, Opened
 from vault.web.media import asked_span, media_headers
 from vault.web.slots import StreamSlots
 from vault.web.streaming import CuttableResponse
-
-CHECK_EVERY_S: Final = 1.0
-"Well within the 2 s after which a revoked right must have ended a stream."
 
 _PARTIAL: Final = 206
 
@@ -40,24 +36,24 @@ def media_routes(config: WebConfig) -> APIRouter:
         id, kind = parse_recording_id(recording_id), _part(part)
         if format is not None and kind is not MediaPart.AUDIO:
             raise InvalidInputError("only audio has formats")
-        listening = Listening(services, asker)
         # 1. Right, grant and leaf come before the size is known to anybody.
-        opened = listening.media(id, kind, media_type=M4A if format == "m4a" else None)
+        opened = Listening(services, asker).media(
+            id, kind, media_type=M4A if format == "m4a" else None
+        )
+        found = opened.media
         span = asked_span(
-            request.headers, method=request.method, size=opened.size, etag=opened.etag
+            request.headers, method=request.method, size=found.size, etag=found.etag
         )
         headers = media_headers(
-            span, size=opened.size, etag=opened.etag, media_type=opened.media_type
+            span, size=found.size, etag=found.etag, media_type=found.media_type
         )
         status = _PARTIAL if span else 200
-        if request.method == "HEAD":
+        if request.method == "HEAD" or not found.size:
             return Response(status_code=status, headers=headers)
         # 2. The first block is opened here: damage in it is a 502, not a stream.
-        blocks = opened.stream(span or ByteRange(start=0, stop=opened.size))
+        wanted = span or ByteRange(start=0, stop=found.size)
         return CuttableResponse(
-            _held(slots, asker, _checked(blocks, lambda: listening.check(id, kind))),
-            status_code=status,
-            headers=headers,
+            _held(slots, asker, opened, wanted), status_code=status, headers=headers
         )
 
     return router
@@ -70,20 +66,8 @@ def _part(name: str) -> MediaPart:
         raise NotFoundError("no such part") from None
 
 
-def _held(slots: StreamSlots, asker: Asker, blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _held(
+    slots: StreamSlots, asker: Asker, opened: Opened, span: ByteRange
+) -> Iterator[bytes]:
     with slots.taken(asker.session.id):
-        yield from blocks
-
-
-def _checked(blocks: Iterator[bytes], check: Callable[[], None]) -> Iterator[bytes]:
-    """Pass *blocks* on, and ask *check* again when a second has gone by.
-
-    A listener who pauses holds nothing but what is in the socket's buffers: the
-    next block is asked about before it is opened.
-    """
-    checked_at = time.monotonic()
-    for block in blocks:
-        yield block
-        if time.monotonic() - checked_at >= CHECK_EVERY_S:
-            check()
-            checked_at = time.monotonic()
+        yield from opened.stream(span)
