@@ -34,20 +34,13 @@ def read_private(path: Path) -> bytes:
         descriptor = os.open(path, _READ)
     except OSError as error:
         raise ConfigurationError(f"cannot open {path}: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_OCTETS:
-            raise ConfigurationError(f"{path} is not a key file")
-        if found.st_uid not in (0, os.geteuid()):
-            raise ConfigurationError(f"{path} belongs to another user")
-        if found.st_mode & 0o077:
-            raise ConfigurationError(
-                f"{path} can be read by others: chmod 600 it, and change its passphrase"
-            )
-        try:
-            return file.read()
-        except OSError as error:
-            raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        _refuse_shared(path, os.fstat(descriptor))
+        return _all_of(descriptor)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
 
 
 def write_private(path: Path, octets: bytes, *, replace: bool) -> None:
@@ -78,6 +71,24 @@ def write_private(path: Path, octets: bytes, *, replace: bool) -> None:
         raise ConfigurationError(f"{path} exists already") from None
     except OSError as error:
         raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _refuse_shared(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_OCTETS:
+        raise ConfigurationError(f"{path} is not a key file")
+    if found.st_uid not in (0, os.geteuid()):
+        raise ConfigurationError(f"{path} belongs to another user")
+    if found.st_mode & 0o077:
+        raise ConfigurationError(
+            f"{path} can be read by others: chmod 600 it, and change its passphrase"
+        )
+
+
+def _all_of(descriptor: int) -> bytes:
+    pieces: list[bytes] = []
+    while piece := os.read(descriptor, _MAX_OCTETS):
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _write(path: Path, octets: bytes) -> None:
