@@ -20,6 +20,7 @@ An installation's folder (all of it private):
 """
 
 import base64
+import socket
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +45,7 @@ from vault.objects.open import Stores, open_stores
 from vault.recorder.keys import create_manifest_key
 from vault.sealing.keyring import ArgonCost, Keyring
 from vault.sealing.roster import Roster, RosterSigner, verify_roster
+from vault.trust.client import WardenClient
 from vault.warden.roster import RosterFiles, Signers, refresh_roster
 from vault.warden.server import Warden
 from vault.warden.service import WardenParts
@@ -103,9 +105,13 @@ class Installation:
     @cached_property
     def catalog(self) -> Engine:
         """The catalog database, upgraded."""
-        engine = open_engine(self._database_url, schema="catalog")
-        upgrade_catalog(engine)
-        return engine
+        upgrade_catalog(self.catalog_as_it_is)
+        return self.catalog_as_it_is
+
+    @cached_property
+    def catalog_as_it_is(self) -> Engine:
+        """The catalog database, untouched: a tap starts while it is down."""
+        return open_engine(self._database_url, schema="catalog")
 
     @cached_property
     def audit(self) -> Engine:
@@ -151,6 +157,12 @@ class Installation:
         return verify_roster(
             octets, pinned=pinned, at_least_version=0, now=system_clock_ns()
         )
+
+    def warden_client(self, door_fd: int | None) -> WardenClient:
+        """Return this process's way to the warden: its door, else the socket."""
+        if door_fd is None:
+            return WardenClient.at(self.settings.socket_path)
+        return WardenClient.through(socket.socket(fileno=door_fd))
 
     def trail_reader(self) -> TrailReader:
         """Return a reader of the trail."""

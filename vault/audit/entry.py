@@ -82,7 +82,7 @@ Detail = Mapping[str, str | int]
 # slugs, ids and digests have closed alphabets, counts are integers.
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,63}")
 _HEX: Final = re.compile(r"[0-9a-f]{8,128}")
-_TIME: Final = re.compile(r"[0-9TZ:.-]{10,35}")
+_TIME: Final = re.compile(r"[0-9TZ:.-]{7,35}")
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ ,+-]{0,127}")
 _COUNT: Final = None
 

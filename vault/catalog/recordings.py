@@ -384,6 +384,12 @@ class Recordings:
         with reading(self._engine) as connection:
             return _one(connection, recording_id)
 
+    def newest(self, limit: int) -> tuple[RecordingRow, ...]:
+        """Return the newest recordings of all workgroups: for operators only."""
+        query = select(RECORDING).order_by(RECORDING.c.seq.desc()).limit(limit)
+        with reading(self._engine) as connection:
+            return read_rows(connection, query)
+
     def objects(self, recording_id: RecordingId) -> Mapping[str, StoredObject]:
         """Return the current objects of a recording by name; empty if none."""
         with reading(self._engine) as connection:

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 from rich.console import Console
@@ -24,7 +24,7 @@ AsJson: TypeAlias = Annotated[
 Row: TypeAlias = Mapping[str, object]
 
 _out = Console(highlight=False)
-_err = Console(stderr=True, highlight=False)
+ERR: Final = Console(stderr=True, highlight=False)
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def failures() -> Iterator[None]:
     try:
         yield
     except VaultError as exc:
-        _err.print(f"[bold red]callvault:[/] {escape(str(exc))}", soft_wrap=True)
+        ERR.print(f"[bold red]callvault:[/] {escape(str(exc))}", soft_wrap=True)
         raise typer.Exit(1) from None
     except BrokenPipeError:
         # The reader of our output went away: that is its decision, not an error.
@@ -48,7 +48,7 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Print one line on standard error: progress, hints, secrets shown once."""
-    _err.print(escape(text), soft_wrap=True)
+    ERR.print(escape(text), soft_wrap=True)
 
 
 def show_json(value: object) -> None:

@@ -9,10 +9,12 @@ Left to others: the audit trail.  Logs may be lost; the trail may not.
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
 import structlog
+
+NOT_HARDENED: Final = "process.not-hardened"
 
 _SECRET: Final = re.compile(
     r"pass|secret|token|authori[sz]ation|cookie|inline|\bkey\b|dek|otp", re.IGNORECASE
@@ -22,8 +24,13 @@ _CONTROL: Final = re.compile(
 )
 
 
-def configure(process: str) -> None:
-    """Send this process's log lines to standard error, as JSON or for people."""
+def configure(process: str, *, quiet: bool = False) -> None:
+    """Send this process's log lines to standard error, as JSON or for people.
+
+    Args:
+        process: Its name, on every line.
+        quiet: Warnings and errors only: for commands, which speak for themselves.
+    """
     person = sys.stderr.isatty()
     structlog.configure(
         processors=[
@@ -36,7 +43,9 @@ def configure(process: str) -> None:
             if person
             else structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.WARNING if quiet else logging.INFO
+        ),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
@@ -59,3 +68,9 @@ def _without_secrets(
         elif isinstance(value, str) and name != "exception":
             event[name] = _CONTROL.sub("�", value)
     return event
+
+
+def say_gaps(gaps: Sequence[str]) -> None:
+    """Log what of the hardening could not be had."""
+    for gap in gaps:
+        structlog.get_logger().warning(NOT_HARDENED, gap=gap)

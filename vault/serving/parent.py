@@ -28,11 +28,11 @@ from vault import process
 from vault.config import Settings, passphrase
 from vault.core.errors import ConfigurationError, UnavailableError
 from vault.core.secrets import SecretBytes
+from vault.serving import logs
 from vault.serving.children import Child
 
 SERVING: Final = "serving"
 STOPPING: Final = "stopping"
-NOT_HARDENED: Final = "process.not-hardened"
 ROLES: Final = ("tap", "worker", "web")
 
 _CHECK_EVERY_S: Final = 0.5
@@ -89,8 +89,7 @@ class Serve:
         Raises:
             UnavailableError: A process could not start; those that did are stopped.
         """
-        for gap in process.harden():
-            log.warning(NOT_HARDENED, gap=gap)
+        logs.say_gaps(process.harden())
         try:
             for child in self._children.values():
                 child.start()

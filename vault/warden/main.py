@@ -10,7 +10,7 @@ import fcntl
 import os
 import signal
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -95,8 +95,16 @@ def run(
     connections: Sequence[tuple[str, socket.socket]] = (),
     listener: socket.socket | None = None,
     uid_roles: Mapping[int, str] | None = None,
+    started: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, in the main thread.
+
+    Args:
+        warden: Which.
+        connections: See `Warden.start`.
+        listener: See `Warden.start`.
+        uid_roles: See `Warden.start`.
+        started: Called once ``process.started`` is durable.
 
     Raises:
         ConfigurationError: There is no such role.
@@ -109,4 +117,6 @@ def run(
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     warden.start(connections, listener, uid_roles)
+    if started is not None:
+        started()
     warden.serve_forever()

@@ -1,0 +1,190 @@
+"""``simulate``, ``recordings``, ``spool``: calls, and where they stand."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vault import config
+from vault.catalog.recordings import Recordings
+from vault.commands.output import ERR, AsJson, failures, note, say, show, show_json
+from vault.config import read_secret
+from vault.core.errors import InvalidInputError, UnavailableError
+from vault.core.ids import parse_recording_id
+from vault.core.media import SrtpSuite
+from vault.spool.ledger import read_status
+from vault.tap.simulate import SimulatedCall
+from vault.wiring import Installation
+
+recordings = typer.Typer(
+    no_args_is_help=True, help="Recordings, as the catalog has them."
+)
+spool = typer.Typer(no_args_is_help=True, help="What waits for the object store.")
+
+_TIMEOUT_S = 15.0
+
+
+def simulate(
+    *,
+    forks: Annotated[
+        str, typer.Option(help="Address of the fork API.")
+    ] = "http://127.0.0.1:8081",
+    token_file: Annotated[
+        Path, typer.Option(help="File with the device's token; - for standard input.")
+    ],
+    suite: Annotated[
+        SrtpSuite, typer.Option(help="SRTP suite.")
+    ] = SrtpSuite.AES_CM_128_HMAC_SHA1_80,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(help="PCMU or PCMA: agent first, customer second."),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, max=86_400, help="Length; it repeats.")
+    ] = None,
+    agent: Annotated[str, typer.Option(help="Who takes the call.")] = "ada",
+    workgroup: Annotated[str, typer.Option(help="Whose call it is.")] = "",
+    caller: Annotated[str, typer.Option(help="Calling number.")] = "+442079460123",
+    callee: Annotated[str, typer.Option(help="Called number.")] = "+442079460100",
+    direction: Annotated[
+        str, typer.Option(help="inbound, outbound or internal.")
+    ] = "inbound",
+    as_json: AsJson = False,
+) -> None:
+    """Be a PBX: place one real SRTP call with two speaking parties."""
+    with failures():
+        encodings = ((codec or ["PCMU"])[0], (codec or ["PCMU"])[-1])
+        if not set(encodings) <= {"PCMU", "PCMA"}:
+            raise InvalidInputError("--codec takes PCMU or PCMA")
+        call = SimulatedCall(suite=suite, encodings=encodings, seconds=seconds)
+        facts = {
+            "id": "simulated",
+            "agent": agent,
+            "workgroup": workgroup,
+            "caller": caller,
+            "callee": callee,
+            "direction": direction,
+        }
+        with httpx.Client(
+            base_url=forks,
+            headers={"Authorization": f"Bearer {_token(token_file)}"},
+            timeout=_TIMEOUT_S,
+        ) as client:
+            opened = _asked(
+                client,
+                "POST",
+                "/api/v1/forks",
+                {"sdp": call.build_offer(), "call": facts},
+            )
+            fork = f"/api/v1/forks/{opened['id']}"
+            sent = _send(call, opened["sdp"])
+            status = _asked(client, "GET", fork)
+            _asked(client, "DELETE", fork)
+        if as_json:
+            show_json({"id": opened["id"], "sent": sent, "streams": status["streams"]})
+        else:
+            say(f"Recorded as {opened['id']}: {sent} packets sent.")
+
+
+def _token(file: Path) -> str:
+    if str(file) == "-":
+        return sys.stdin.readline().strip()
+    return read_secret(file).reveal().decode()
+
+
+def _send(call: SimulatedCall, answer: str) -> int:
+    columns = (TextColumn("Speaking"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=ERR) as bar:
+        task = bar.add_task("call", total=call.duration_s)
+        sent = call.send(answer, lambda done, _all: bar.update(task, completed=done))
+        bar.update(task, completed=call.duration_s)
+    return sum(party.packets for party in sent)
+
+
+def _asked(
+    client: httpx.Client, method: str, path: str, body: object = None
+) -> dict[str, str]:
+    try:
+        answer = client.request(method, path, json=body)
+    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        raise UnavailableError(f"the fork API: {type(exc).__name__}: {exc}") from None
+    if answer.is_success:
+        return dict(answer.json()) if answer.content else {}
+    try:
+        detail = answer.json()["detail"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        detail = answer.reason_phrase
+    raise UnavailableError(f"the fork API answered {answer.status_code}: {detail}")
+
+
+@recordings.command("list")
+def recordings_list(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Newest first.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List recordings: states and sizes, nothing of what was said or by whom."""
+    with failures():
+        installation = Installation(config.load())
+        installation.require_initialised()
+        rows = [
+            {
+                "id": row.id,
+                "day": row.day,
+                "state": str(row.state),
+                "reason": str(row.reason or ""),
+                "duration_s": None
+                if row.duration_ms is None
+                else row.duration_ms / 1000,
+                "bytes": row.size_bytes,
+            }
+            for row in Recordings(installation.catalog).newest(limit)
+        ]
+        show(rows, as_json=as_json, empty="No recordings yet.")
+
+
+@recordings.command("show")
+def recordings_show(
+    recording: Annotated[str, typer.Argument(help="Its id.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show where one recording stands and which objects it has."""
+    with failures():
+        installation = Installation(config.load())
+        installation.require_initialised()
+        catalog = Recordings(installation.catalog)
+        row = catalog.row(parse_recording_id(recording))
+        objects = [
+            {"name": name, "size": one.size, "media_type": one.media_type}
+            for name, one in sorted(catalog.objects(row.id).items())
+        ]
+        if as_json:
+            show_json({"id": row.id, "state": str(row.state), "objects": objects})
+            return
+        say(f"{row.id}: {row.state} {row.reason or ''}")
+        show(objects, as_json=False, empty="Nothing in the store yet.")
+
+
+@spool.command("status")
+def spool_status(*, as_json: AsJson = False) -> None:
+    """Show every session that is not in the store yet."""
+    with failures():
+        settings = config.load()
+        rows = [
+            {
+                "id": one.recording_id,
+                "state": str(one.state),
+                "bytes": one.bytes,
+                "age_s": round(one.age_s),
+                "last_error": one.last_error,
+            }
+            for one in read_status(settings.spool_folder)
+        ]
+        show(rows, as_json=as_json, empty="The spool is empty: all of it is stored.")
+        if not as_json and rows:
+            note(f"{sum(row['bytes'] for row in rows)} octets")  # type: ignore[misc] # ints, by the lines above

@@ -1,0 +1,73 @@
+"""``serve``, ``warden``, ``tap``, ``worker``, ``web``: the processes."""
+
+from typing import Annotated
+
+import typer
+
+from vault import config, process
+from vault.commands.output import failures
+from vault.serving import logs
+from vault.serving.parent import Serve
+from vault.serving.tap import serve_tap
+from vault.serving.warden import serve_warden
+from vault.serving.web import serve_web
+from vault.serving.worker import serve_worker
+from vault.wiring import Installation
+
+# How `serve` hands things down; people never type these.
+Descriptor = Annotated[int | None, typer.Option(hidden=True)]
+
+
+def serve() -> None:
+    """Run everything on this machine: tap, warden, worker and web."""
+    with failures():
+        logs.configure("serve")
+        settings = config.load()
+        Installation(settings).require_initialised()
+        parent = Serve(settings)
+        parent.start()
+        parent.run()
+
+
+def warden(
+    *,
+    door: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
+    listener_fd: Descriptor = None,
+    passphrase_fd: Descriptor = None,
+    ready_fd: Descriptor = None,
+    quiet: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Run the warden: it opens envelopes and signs the audit log."""
+    with failures():
+        serve_warden(
+            _begin("warden", quiet=quiet),
+            doors_by_role=door or [],
+            listener_fd=listener_fd,
+            passphrase_fd=passphrase_fd,
+            ready_fd=ready_fd,
+        )
+
+
+def tap(*, door_fd: Descriptor = None, ready_fd: Descriptor = None) -> None:
+    """Run the tap: fork API, media, sealing, shipping."""
+    with failures():
+        serve_tap(_begin("tap"), door_fd=door_fd, ready_fd=ready_fd)
+
+
+def worker(*, door_fd: Descriptor = None, ready_fd: Descriptor = None) -> None:
+    """Run the worker: captures become playable media."""
+    with failures():
+        serve_worker(_begin("worker"), door_fd=door_fd, ready_fd=ready_fd)
+
+
+def web(*, door_fd: Descriptor = None, ready_fd: Descriptor = None) -> None:
+    """Run pages, API and playback."""
+    with failures():
+        serve_web(_begin("web"), door_fd=door_fd, ready_fd=ready_fd)
+
+
+def _begin(name: str, *, quiet: bool = False) -> Installation:
+    logs.configure(name, quiet=quiet)
+    gaps = process.harden()
+    logs.say_gaps(gaps)
+    return Installation(config.load())

@@ -1,0 +1,135 @@
+"""What ``doctor`` looks at: the machine first, then the installation.
+
+Guarantees: looking changes nothing and needs no passphrase.
+"""
+
+import os
+import resource
+import shutil
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from vault import process
+from vault.config import Settings
+from vault.core.errors import VaultError
+from vault.trust.client import WardenClient
+from vault.wiring import Installation
+
+_BUFFER_BYTES: Final = 512 * 1024
+_DESCRIPTORS: Final = 4096
+_RESERVED: Final = Path("/proc/sys/net/ipv4/ip_local_reserved_ports")
+_EPHEMERAL: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Literal["ok", "warning", "error"]
+    text: str
+
+
+def inspect(installation: Installation) -> Sequence[Finding]:
+    """Look at everything, cheapest first."""
+    settings = installation.settings
+    findings = [*_machine(settings), *_disk(settings)]
+    if installation.keyring_path.is_file():
+        findings += [*_parts(installation), _warden(settings)]
+    else:
+        findings.append(
+            Finding(
+                level="warning",
+                text=f"{installation.folder} holds no installation: callvault init",
+            )
+        )
+    return findings
+
+
+def _machine(settings: Settings) -> Iterator[Finding]:
+    for gap in process.harden():
+        yield Finding(level="warning", text=gap)
+    rmem_max = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    if rmem_max < _BUFFER_BYTES:
+        yield Finding(
+            level="warning",
+            text=f"net.core.rmem_max is {rmem_max}: media buffers are smaller than 5 s "
+            f"of audio (sysctl -w net.core.rmem_max={8 * _BUFFER_BYTES})",
+        )
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    level: Literal["ok", "warning"] = "ok" if soft >= _DESCRIPTORS else "warning"
+    yield Finding(
+        level=level,
+        text=f"{soft} descriptors per process: about {max(0, soft - 200) // 5} calls",
+    )
+    low, high = settings.media_port_range
+    first, last = (int(part) for part in _EPHEMERAL.read_text().split())
+    if low <= last and first <= high and not _RESERVED.read_text().strip():
+        yield Finding(
+            level="warning",
+            text=f"media ports {low}-{high} overlap with the ephemeral ports "
+            f"{first}-{last}: set net.ipv4.ip_local_reserved_ports={low}-{high}",
+        )
+    for name in ("media_listen", "media_advertise"):
+        address = getattr(settings, name)
+        if name == "media_listen" and not _is_ours(address):
+            yield Finding(
+                level="error", text=f"{name} {address} is not of this machine"
+            )
+
+
+def _is_ours(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    folder = settings.spool_folder
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    enough = free > settings.spool_reserve_bytes
+    yield Finding(
+        level="ok" if enough else "error",
+        text=f"{free >> 20} MiB free for the spool, of which "
+        f"{settings.spool_reserve_bytes >> 20} MiB are kept in reserve",
+    )
+    data = settings.data_dir
+    if data.exists() and data.stat().st_mode & 0o077:
+        yield Finding(
+            level="error", text=f"{data} is open to others: chmod 0700 {data}"
+        )
+    if data.exists() and data.stat().st_uid != os.geteuid():
+        yield Finding(level="error", text=f"{data} belongs to another user")
+
+
+def _parts(installation: Installation) -> Iterator[Finding]:
+    for name, check in (
+        ("catalog database", lambda: installation.catalog.connect().close()),
+        ("audit database", lambda: installation.audit.connect().close()),
+        ("object store", lambda: installation.stores.media.check()),  # noqa: PLW0108 - opens the store inside the try
+        ("roster", installation.roster),
+    ):
+        try:
+            check()
+        except VaultError as exc:
+            yield Finding(level="error", text=f"{name}: {exc}")
+        except Exception as exc:  # noqa: BLE001 - a doctor reports whatever it meets
+            yield Finding(level="error", text=f"{name}: {type(exc).__name__}")
+        else:
+            yield Finding(level="ok", text=name)
+
+
+def _warden(settings: Settings) -> Finding:
+    with WardenClient.at(settings.socket_path) as client:
+        health = client.health()
+    if health.healthy:
+        return Finding(level="ok", text=f"warden serves, {health.log_size} entries")
+    return Finding(level="warning", text=f"no warden serves: {health.detail}")

@@ -1,0 +1,80 @@
+"""The warden as a process: unlock, open the log, answer."""
+
+import os
+import socket
+from collections.abc import Sequence
+
+from vault.config import passphrase
+from vault.core.errors import ConfigurationError
+from vault.core.secrets import SecretBytes
+from vault.serving import doors
+from vault.serving.children import read_piped, say_ready
+from vault.warden.main import WardenLock, listen, run
+from vault.wiring import Installation
+
+
+def serve_warden(
+    installation: Installation,
+    *,
+    doors_by_role: Sequence[str] = (),
+    listener_fd: int | None = None,
+    passphrase_fd: int | None = None,
+    ready_fd: int | None = None,
+) -> None:
+    """Be the warden until SIGTERM.
+
+    Args:
+        installation: Whose.
+        doors_by_role: ``role=descriptor`` for every door (`vault.serving.doors`).
+        listener_fd: A Unix socket that listens already; without it and without
+            doors, the configured path is bound.
+        passphrase_fd: A pipe with the passphrase; without it, settings say where.
+        ready_fd: Whom to tell that it serves.
+
+    Raises:
+        ConflictError: A warden is running.
+        ConfigurationError: Wrong passphrase, or no installation.
+        TrailBrokenError: The log contradicts its mark: nothing is signed.
+    """
+    settings = installation.settings
+    installation.require_initialised()
+    # The lock before anything else: the second warden must not even unlock.
+    with WardenLock(installation.folder / "keys" / "warden.lock"):
+        secret: SecretBytes = (
+            read_piped(passphrase_fd)
+            if passphrase_fd is not None
+            else passphrase(settings)
+        )
+        keyring = installation.unlock(secret)
+        roles = {os.geteuid(): "cli"} | {
+            _uid(uid): role for uid, role in settings.warden_roles.items()
+        }
+        opened = [_door(word) for word in doors_by_role]
+        if listener_fd is not None:
+            listener = socket.socket(fileno=listener_fd)
+        elif doors_by_role:
+            listener = None
+        else:
+            settings.socket_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shared = bool(settings.warden_roles)
+            listener = listen(settings.socket_path, mode=0o660 if shared else 0o600)
+        with installation.open_log(keyring) as trail:
+            warden = installation.warden(keyring, trail)
+
+            def open_doors() -> None:
+                for role, door in opened:
+                    doors.answer(warden, role, door)
+                say_ready(ready_fd)
+
+            run(warden, listener=listener, uid_roles=roles, started=open_doors)
+
+
+def _door(word: str) -> tuple[str, socket.socket]:
+    role, _, descriptor = word.partition("=")
+    return role, socket.socket(fileno=int(descriptor))
+
+
+def _uid(text: str) -> int:
+    if not text.isdecimal():
+        raise ConfigurationError("warden_roles: a key is a numeric user id")
+    return int(text)

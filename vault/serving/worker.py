@@ -1,0 +1,48 @@
+"""The worker as a process: captures become playable media until SIGTERM."""
+
+import signal
+import threading
+from collections.abc import Mapping
+
+from vault.catalog.recordings import Recordings
+from vault.recorder.keys import load_manifest_key
+from vault.renditions.config import WorkerConfig
+from vault.renditions.deposit import AddendumKey
+from vault.renditions.worker import RenderWorker
+from vault.serving.children import say_ready
+from vault.wiring import WORKER_NAME, Installation
+
+
+def serve_worker(
+    installation: Installation, *, door_fd: int | None, ready_fd: int | None
+) -> None:
+    """Be a worker until SIGTERM; the call being rendered is finished first.
+
+    Raises:
+        ConfigurationError: No installation, or no signing key.
+    """
+    installation.require_initialised()
+    signing = load_manifest_key(
+        installation.folder / "worker" / "addendum.key", name=WORKER_NAME
+    )
+
+    def tap_keys() -> Mapping[str, bytes]:
+        # Read again each time: a tap may have been enrolled since.
+        return installation.roster().tap_keys()
+
+    with installation.warden_client(door_fd) as warden:
+        worker = RenderWorker(
+            catalog=Recordings(installation.catalog),
+            store=installation.stores.media,
+            keys=warden,
+            rows=warden,
+            trail=warden,
+            signer=AddendumKey(name=WORKER_NAME, private=signing.private),
+            tap_keys=tap_keys,
+            config=WorkerConfig(name=WORKER_NAME),
+        )
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        say_ready(ready_fd)
+        worker.run_forever(stop)
