@@ -56,6 +56,7 @@ class Part:
         """Encrypt what was added; write the chunks that it filled."""
         if self.failure:
             self.buffer.clear()
+        if not self.buffer:
             return
         if not self._filled:
             self.opened_s = now_s
