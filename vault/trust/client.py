@@ -67,8 +67,9 @@ class WardenClient:
     def through(cls, door: socket.socket) -> Self:
         """Return a client that sends its connections through *door*.
 
-        The door is a SEQPACKET socket that this client owns from now on; each
-        connection is one end of a fresh pair, and its role is the door's.
+        The door is a SEQPACKET socket that stays the caller's to close; each
+        connection is one end of a fresh pair, and its role is the door's.  A
+        warden that dies leaves the door open for the next one.
         """
         return cls(None, lambda deadline: _knock(door, deadline))
 

@@ -126,7 +126,11 @@ class Warden:
         _logger.info(EVENT_STARTED, connections=len(inherited))
 
     def attach(self, role: str, sock: socket.socket) -> None:
-        """Serve one more inherited socket, for a child that was started again."""
+        """Serve one more socket of *role*; a warden that stops closes it at once.
+
+        Raises:
+            ConfigurationError: There is no such role.
+        """
         self._serve(sock, parse_role(role))
 
     def append(self, *drafts: Draft) -> None:
@@ -164,7 +168,8 @@ class Warden:
     def stop(self) -> None:
         """Answer what is in flight, write ``process.stopped``, and end."""
         # 1. Nobody new, nothing new.
-        self._stopping.set()
+        with self._lock:
+            self._stopping.set()
         if self._listener is not None:
             with suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)
@@ -193,9 +198,13 @@ class Warden:
     # ----------------------------------------------------------- connections
 
     def _serve(self, sock: socket.socket, role: Role) -> None:
-        connection = Connection(sock, role, self._service)
         with self._lock:
             self._connections = [each for each in self._connections if each.is_alive]
+            if self._stopping.is_set() or len(self._connections) >= _MAX_CONNECTIONS:
+                _logger.warning(EVENT_PEER_REFUSED, role=str(role), why="too many")
+                sock.close()
+                return
+            connection = Connection(sock, role, self._service)
             self._connections.append(connection)
             # Under the lock, or the next `_serve` could take it for a dead one.
             connection.start()
@@ -215,11 +224,8 @@ class Warden:
     def _admit(self, sock: socket.socket) -> None:
         uid = _peer_uid(sock)
         role = self._uid_roles.get(uid)
-        with self._lock:
-            count = sum(each.is_alive for each in self._connections)
-        if role is None or count >= _MAX_CONNECTIONS:
-            why = "no role" if role is None else "too many connections"
-            _logger.warning(EVENT_PEER_REFUSED, uid=uid, why=why)
+        if role is None:
+            _logger.warning(EVENT_PEER_REFUSED, uid=uid, why="no role")
             sock.close()
             return
         self._serve(sock, role)

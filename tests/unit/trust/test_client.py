@@ -254,3 +254,48 @@ def test_a_closed_client_stays_closed(start: Start, client: WardenClient) -> Non
 
     with pytest.raises(AuditUnavailableError):
         client.append(Draft(action=Action.PROCESS_STARTED, caller=CALLER))
+
+
+def test_a_door_gives_a_connection_to_each_warden_in_turn() -> None:
+    """
+    The door outlives wardens: what one of them took with it to the grave, the
+    next call asks of the next one.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.settimeout(10)
+    seen: list[str] = []
+
+    def three_wardens() -> None:
+        for name in ("first", "second", "third"):
+            said, descriptors, _, _ = socket.recv_fds(theirs, 8, 1)
+            # Family and type are said because the guard of unit tests asks.
+            with socket.socket(
+                socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptors[0]
+            ) as sock:
+                octets = frames.receive(sock)
+                assert octets is not None
+                id = m.Envelope.parse(octets).id
+                sock.sendall(frames.frame(m.encode_answer(id, {})))
+                seen.append(f"{said.decode()} {name}")
+
+    thread = threading.Thread(target=three_wardens)
+    thread.start()
+    with ours, theirs, WardenClient.through(ours) as client:
+        while len(seen) < 3 and thread.is_alive():
+            # A warden may die before or after the next call reaches it.
+            with suppress(AuditUnavailableError):
+                client.append(Draft(action=Action.PROCESS_STARTED, caller=CALLER))
+        thread.join()
+
+    assert seen == ["c first", "c second", "c third"]
+
+
+def test_a_door_whose_other_end_is_gone_refuses() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        theirs.close()
+        with (
+            WardenClient.through(ours) as client,
+            pytest.raises(AuditUnavailableError, match="door"),
+        ):
+            client.append(Draft(action=Action.PROCESS_STARTED, caller=CALLER))
