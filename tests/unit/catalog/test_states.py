@@ -1,0 +1,49 @@
+from itertools import product
+
+import pytest
+
+from vault.catalog.states import PLAYABLE, Event, next_state
+from vault.core.errors import ConflictError
+from vault.core.flow import RecordingState as S
+
+MOVES = {
+    (S.RECORDING, Event.SHIPPED): S.CAPTURED,
+    (S.RECORDING, Event.LOST): S.FAILED,
+    (S.CAPTURED, Event.CLAIMED): S.RENDERING,
+    (S.CAPTURED, Event.LOST): S.FAILED,
+    (S.RENDERING, Event.CLAIMED): S.RENDERING,
+    (S.RENDERING, Event.GIVEN_BACK): S.CAPTURED,
+    (S.RENDERING, Event.MADE): S.READY,
+    (S.RENDERING, Event.MADE_PART): S.PARTIAL,
+    (S.RENDERING, Event.LOST): S.FAILED,
+    (S.READY, Event.EXPIRE): S.EXPIRED,
+    (S.PARTIAL, Event.EXPIRE): S.EXPIRED,
+    (S.FAILED, Event.EXPIRE): S.EXPIRED,
+    (S.EXPIRED, Event.SHRED): S.SHREDDED,
+}
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(S, Event)))
+def test_only_the_moves_of_the_design_are_possible(state: S, event: Event) -> None:
+    if (state, event) in MOVES:
+        assert MOVES[state, event] is next_state(state, event)
+        return
+
+    with pytest.raises(ConflictError):
+        next_state(state, event)
+
+
+def test_every_state_can_be_reached_from_a_call_that_starts() -> None:
+    reached = {S.RECORDING}
+    for _ in S:
+        reached |= {after for (before, _), after in MOVES.items() if before in reached}
+
+    assert set(S) == reached
+
+
+def test_nothing_leaves_shredded() -> None:
+    assert not [move for move in MOVES if move[0] is S.SHREDDED]
+
+
+def test_only_what_a_worker_finished_is_playable() -> None:
+    assert {S.READY, S.PARTIAL} == PLAYABLE
