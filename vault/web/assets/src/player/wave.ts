@@ -28,11 +28,14 @@ export function draw(box: HTMLElement, container: HTMLElement, media: HTMLMediaE
     barGap: 1,
     barRadius: 1,
     barMinHeight: 1,
+    // Telephone speech seldom comes near full scale; both lanes grow alike, so
+    // that a silent party is never blown up into a talking one.
+    barHeight: 1.5,
     cursorWidth: 2,
     cursorColor: color('--cursor'),
     dragToSeek: true,
     splitChannels: lanes.slice(0, peaks.channels.length),
-    plugins: [Timeline.create({ height: 20, style: { color: color('--muted'), fontSize: '11px' } })],
+    plugins: [Timeline.create({ height: 20, secondaryLabelOpacity: 1, style: { color: color('--muted'), fontSize: '11px' } })],
   });
 }
 
