@@ -1,0 +1,165 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from vault.audit.entry import Action, Draft
+from vault.core.errors import (
+    AuditUnavailableError,
+    ConflictError,
+    InvalidInputError,
+)
+from vault.core.flow import NOBODY, Caller
+from vault.spool.outbox import Outbox
+
+
+class Warden:
+    """Keeps drafts; may be down, lose its answers, or refuse one."""
+
+    def __init__(self) -> None:
+        self.drafts: list[Draft] = []
+        self.down = False
+        self.lose_answers = 0
+        self.refuse = 0
+
+    def append(self, *drafts: Draft) -> None:
+        if self.down:
+            raise AuditUnavailableError("down")
+        numbers = {draft.source_seq for draft in self.drafts}
+        if any(draft.source_seq in numbers for draft in drafts):
+            raise ConflictError("seen")
+        if any(draft.source_seq == self.refuse for draft in drafts):
+            raise InvalidInputError("not on the allow-list")
+        self.drafts += drafts
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise AuditUnavailableError("lost")
+
+    def seen(self) -> list[int]:
+        return [draft.source_seq for draft in self.drafts]
+
+
+DRAFT = Draft(
+    action=Action.RECORDING_STARTED,
+    caller=Caller(actor=NOBODY),
+    detail={"bytes": 7, "how": "bye"},
+)
+
+
+@pytest.fixture
+def warden() -> Warden:
+    return Warden()
+
+
+def outbox(folder: Path, warden: Warden) -> Outbox:
+    return Outbox(folder / "out", source="tap", trail=warden, clock=lambda: 42)
+
+
+def test_a_leaf_arrives_with_source_number_and_time(
+    tmp_path: Path, warden: Warden
+) -> None:
+    box = outbox(tmp_path, warden)
+    number = box.post(DRAFT)
+    box.deliver()
+
+    assert [(1, "tap", 42, {"bytes": 7, "how": "bye"})] == [
+        (d.source_seq, d.source, d.occurred_ns, dict(d.detail)) for d in warden.drafts
+    ]
+    assert box.delivered(number)
+
+
+def test_a_leaf_survives_its_process(tmp_path: Path, warden: Warden) -> None:
+    warden.down = True
+    box = outbox(tmp_path, warden)
+    box.post(DRAFT)
+    with pytest.raises(AuditUnavailableError):
+        box.deliver()
+    warden.down = False
+    again = outbox(tmp_path, warden)
+    again.post(DRAFT)
+    again.deliver()
+
+    assert [1, 2] == warden.seen()
+
+
+def test_a_lost_answer_writes_no_leaf_twice(tmp_path: Path, warden: Warden) -> None:
+    warden.lose_answers = 1
+    box = outbox(tmp_path, warden)
+    numbers = [box.post(DRAFT) for _ in range(3)]
+    with pytest.raises(AuditUnavailableError):
+        box.deliver()
+    assert not box.delivered(numbers[0])
+    box.deliver()
+
+    assert [1, 2, 3] == warden.seen()
+    assert all(map(box.delivered, numbers))
+
+
+def test_a_leaf_that_is_refused_holds_up_no_other(
+    tmp_path: Path, warden: Warden
+) -> None:
+    warden.refuse = 2
+    box = outbox(tmp_path, warden)
+    for _ in range(3):
+        box.post(DRAFT)
+    box.deliver()
+
+    assert ([1, 3], []) == (warden.seen(), box.waiting())
+
+
+def test_what_is_no_leaf_is_set_aside(tmp_path: Path, warden: Warden) -> None:
+    box = outbox(tmp_path, warden)
+    (tmp_path / "out" / f"{1:016d}").write_bytes(b"torn")
+    box.deliver()
+
+    assert [] == box.waiting()
+    assert [] == warden.drafts
+
+
+def test_more_leaves_than_one_message_holds_arrive_in_order(
+    tmp_path: Path, warden: Warden
+) -> None:
+    box = outbox(tmp_path, warden)
+    for _ in range(130):
+        box.post(DRAFT)
+    box.deliver()
+
+    assert list(range(1, 131)) == warden.seen()
+
+
+def test_the_text_of_a_person_is_not_kept_here(tmp_path: Path, warden: Warden) -> None:
+    with pytest.raises(ValueError):
+        outbox(tmp_path, warden).post(
+            Draft(
+                action=Action.RECORDING_STARTED,
+                caller=Caller(actor=NOBODY),
+                text={"reason": "x"},
+            )
+        )
+
+
+def test_the_thread_delivers_what_is_posted_by_many(
+    tmp_path: Path, warden: Warden
+) -> None:
+    box = outbox(tmp_path, warden)
+    box.start()
+    numbers: list[int] = []
+    posting = [
+        threading.Thread(target=lambda: numbers.append(box.post(DRAFT)))
+        for _ in range(8)
+    ]
+    for thread in posting:
+        thread.start()
+    for thread in posting:
+        thread.join()
+    arrived = [box.wait(number, timeout_s=10) for number in numbers]
+    box.stop()
+
+    assert [True] * 8 == arrived
+    assert list(range(1, 9)) == warden.seen()
+
+
+def test_waiting_for_what_does_not_come_ends(tmp_path: Path, warden: Warden) -> None:
+    box = outbox(tmp_path, warden)
+
+    assert not box.wait(box.post(DRAFT), timeout_s=0.01)
