@@ -35,16 +35,18 @@ def head_of(connection: Connection) -> Head:
     row = connection.execute(
         select(log_head.c.size, log_head.c.root).where(log_head.c.id == THE_ROW)
     ).one_or_none()
-    if row is None:
+    # SQLite keeps any type in any column: what an intruder left may not be ours.
+    if row is None or not isinstance(row.size, int) or not isinstance(row.root, bytes):
         raise TrailBrokenError("the log has no head")
     return Head(size=row.size, root=row.root)
 
 
 def checkpoint_of(connection: Connection, size: int) -> str | None:
     """Return the note signed at *size* entries, if a commit ended there."""
-    return connection.execute(
+    note = connection.execute(
         select(log_checkpoint.c.note).where(log_checkpoint.c.size == size)
     ).scalar_one_or_none()
+    return note if isinstance(note, str) else None
 
 
 def nodes_of(connection: Connection) -> tree.ReadNodes:
@@ -59,7 +61,11 @@ def nodes_of(connection: Connection) -> tree.ReadNodes:
             for level, position in wanted
         ]
         rows = connection.execute(select(log_node).where(or_(*clauses)))
-        found = {(row.level, row.position): row.hash for row in rows}
+        found = {
+            (row.level, row.position): row.hash
+            for row in rows
+            if isinstance(row.hash, bytes) and len(row.hash) == tree.HASH_SIZE
+        }
         missing = set(wanted) - set(found)
         if missing:
             level, position = min(missing)

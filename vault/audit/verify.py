@@ -178,7 +178,8 @@ class _Run:
 
     def _take_header(self, members: JsonObject) -> None:
         self._require_members(members, _HEADER)
-        if members["callvault"] != KIND or members["v"] != VERSION:
+        kind, version = members["callvault"], members["v"]
+        if (kind, version) != (KIND, VERSION) or isinstance(version, bool):
             self._fail("not an audit export of version 1")
         # 1. Signed by the key, and of this log.
         self._note = self._text(members["checkpoint"])
@@ -265,7 +266,8 @@ class _Run:
             self._text(members["mark"]), "the mark", self._signed.origin
         )
         if self._query != EVERYTHING or mark.size != self._edge.size or not mark.size:
-            self._fail(f"a mark of {mark.size} entries stands here")
+            what = f"a mark of {mark.size} entries stands here"
+            self._fail(what, entry=self._proved)
         self._compare_with(mark.root)
         self._proved = mark.size
         self._marks += 1
