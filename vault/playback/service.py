@@ -244,6 +244,7 @@ class Playback:
             leases, self._leases = list(self._leases.values()), {}
             if self._timer is not None:
                 self._timer.cancel()
+                self._timer = None
         for lease in leases:
             lease.drop()
         self._write(self._ledger.take_idle(before_ns=2**63))

@@ -24,6 +24,7 @@ Left to others: what is made (`vault.renditions.finalise`), states
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -170,20 +171,31 @@ class RenderWorker:
                 reason=Reason.STORE_DAMAGED,
                 damage=(damage,),
             )
-            self._write_down(row, result, ())
+            self._write_down(row, result, (), None)
             return
+        finaliser = Finaliser(
+            manifest,
+            evidence,
+            deposit,
+            known=self._catalog.objects(row.id),
+            keep=self._lease(row.id),
+        )
         try:
-            result = Finaliser(
-                manifest,
-                evidence,
-                deposit,
-                known=self._catalog.objects(row.id),
-                keep=self._lease(row.id),
-            ).finalise()
+            result = finaliser.finalise()
+            sealed = self._sealed_row(result)
         except BaseException:
             deposit.discard()
             raise
-        self._write_down(row, result, deposit.made)
+        self._write_down(row, result, deposit.made, sealed)
+
+    def _sealed_row(self, result: Finalised) -> "_SealedRow | None":
+        if result.metadata is None:
+            return None
+        month = result.metadata.started[:7]
+        row, tokens = self._rows.seal_row(
+            result.metadata.recording_id, bytes(result.metadata), month=month
+        )
+        return _SealedRow(row=row, tokens=tokens, month=month)
 
     def _opened(self, row: RecordingRow) -> tuple[Manifest, Evidence, Deposit]:
         manifest = read_manifest(
@@ -205,14 +217,12 @@ class RenderWorker:
         return manifest, evidence, deposit
 
     def _write_down(
-        self, row: RecordingRow, result: Finalised, made: Sequence[Made]
+        self,
+        row: RecordingRow,
+        result: Finalised,
+        made: Sequence[Made],
+        sealed: "_SealedRow | None",
     ) -> None:
-        sealed: SealedRow | None = None
-        tokens: Sequence[IndexToken] = ()
-        month: str | None = None
-        if result.metadata is not None:
-            octets, month = bytes(result.metadata), result.metadata.started[:7]
-            sealed, tokens = self._rows.seal_row(row.id, octets, month=month)
         # The leaves come first: a row may only name what the trail knows.
         self._trail.append(*finished_drafts(row.id, result, made))
         self._catalog.finish(
@@ -220,10 +230,10 @@ class RenderWorker:
             state=result.state,
             reason=result.reason,
             objects=_objects(made),
-            metadata=sealed,
-            tokens=tokens,
+            metadata=sealed.row if sealed else None,
+            tokens=sealed.tokens if sealed else (),
             duration_ms=result.duration_ms,
-            month=month,
+            month=sealed.month if sealed else None,
             summary=result.summary,
             worker=self._config.name,
         )
@@ -265,6 +275,13 @@ class RenderWorker:
 
     def _lease(self, recording_id: RecordingId) -> "_Lease":
         return _Lease(self._catalog, recording_id, self._config)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SealedRow:
+    row: SealedRow
+    tokens: Sequence[IndexToken]
+    month: str
 
 
 class _Lease:
