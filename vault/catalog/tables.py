@@ -67,7 +67,7 @@ RECORDING: Final = Table(
     CheckConstraint(f"state IN ({_STATES})", name="recording_state_known"),
     Index("recording_by_workgroup", "workgroup_id", "day", "seq"),
     Index("recording_by_day", "day", "seq"),
-    Index("recording_by_state", "state", "lease_until_ns"),
+    Index("recording_by_state", "state", "attempts", "seq"),
     sqlite_autoincrement=True,
 )
 

@@ -68,7 +68,7 @@ def _recording() -> None:
         "recording_by_workgroup", "recording", ["workgroup_id", "day", "seq"]
     )
     op.create_index("recording_by_day", "recording", ["day", "seq"])
-    op.create_index("recording_by_state", "recording", ["state", "lease_until_ns"])
+    op.create_index("recording_by_state", "recording", ["state", "attempts", "seq"])
 
 
 def _key_of_recording() -> sa.Column[str]:
