@@ -1,5 +1,6 @@
 """``serve``, ``warden``, ``tap``, ``worker``, ``web``: the processes."""
 
+import signal
 from typing import Annotated
 
 import typer
@@ -40,7 +41,7 @@ def warden(
     """Run the warden: it opens envelopes and signs the audit log."""
     with failures():
         serve_warden(
-            _begin("warden", quiet=quiet),
+            _begin("warden", child=ready_fd is not None, quiet=quiet),
             doors_by_role=door or [],
             listener_fd=listener_fd,
             passphrase_fd=passphrase_fd,
@@ -51,23 +52,38 @@ def warden(
 def tap(*, door_fd: Descriptor = None, ready_fd: Descriptor = None) -> None:
     """Run the tap: fork API, media, sealing, shipping."""
     with failures():
-        serve_tap(_begin("tap"), door_fd=door_fd, ready_fd=ready_fd)
+        serve_tap(
+            _begin("tap", child=ready_fd is not None),
+            door_fd=door_fd,
+            ready_fd=ready_fd,
+        )
 
 
 def worker(*, door_fd: Descriptor = None, ready_fd: Descriptor = None) -> None:
     """Run the worker: captures become playable media."""
     with failures():
-        serve_worker(_begin("worker"), door_fd=door_fd, ready_fd=ready_fd)
+        serve_worker(
+            _begin("worker", child=ready_fd is not None),
+            door_fd=door_fd,
+            ready_fd=ready_fd,
+        )
 
 
 def web(*, door_fd: Descriptor = None, ready_fd: Descriptor = None) -> None:
     """Run pages, API and playback."""
     with failures():
-        serve_web(_begin("web"), door_fd=door_fd, ready_fd=ready_fd)
+        serve_web(
+            _begin("web", child=ready_fd is not None),
+            door_fd=door_fd,
+            ready_fd=ready_fd,
+        )
 
 
-def _begin(name: str, *, quiet: bool = False) -> Installation:
+def _begin(name: str, *, child: bool, quiet: bool = False) -> Installation:
     logs.configure(name, quiet=quiet)
+    if child:
+        # A parent that was killed outright cannot stop its children in order.
+        process.die_with_parent(signal.SIGTERM)
     gaps = process.harden()
     logs.say_gaps(gaps)
     return Installation(config.load())

@@ -90,9 +90,12 @@ class Serve:
             UnavailableError: A process could not start; those that did are stopped.
         """
         logs.say_gaps(process.harden())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
         try:
             for child in self._children.values():
-                child.start()
+                if not self._stop.is_set():
+                    child.start()
             self._serve_metrics()
         except (UnavailableError, OSError) as exc:
             self.stop()
@@ -100,8 +103,6 @@ class Serve:
 
     def run(self) -> None:
         """Keep the children alive until SIGTERM or Ctrl-C, then stop them."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
         log.info(
             SERVING,
             web=str(self._settings.web_listen),

@@ -62,7 +62,6 @@ async def _serve(
         reserve_bytes=settings.spool_reserve_bytes,
     )
     spool.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    syncer = Syncer(SyncConfig(folder=spool.directory))
     recorder = RecorderService(
         Surroundings(
             media=MediaPool(
@@ -73,7 +72,7 @@ async def _serve(
                     tick_s=settings.sweep_ms / 1000,
                 )
             ),
-            disk=syncer,
+            disk=Syncer(SyncConfig(folder=spool.directory)),
             media_store=installation.stores.media,
             envelope_store=installation.stores.envelopes,
             catalog=RecordingRows(Recordings(installation.catalog_as_it_is)),
@@ -93,7 +92,6 @@ async def _serve(
         ),
         spool=spool,
     )
-    await syncer.start()
     await recorder.start()
     try:
         # uvicorn answers SIGTERM by itself: no new calls, then the lines below.
@@ -107,7 +105,6 @@ async def _serve(
         # A second SIGTERM must not cut short what the first one asked for.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         await recorder.stop()
-        await syncer.stop()
         await asyncio.to_thread(keeper.stop)
 
 
