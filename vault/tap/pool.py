@@ -218,28 +218,30 @@ class MediaPool:
         """End a call; see `MediaTap.close_call`."""
         call = self._call(recording_id)
         async with call.lock:
-            if self._calls.pop(recording_id, None) is None:
-                raise NotFoundError(f"no call {recording_id}")
+            # Another close may have been first.
+            self._call(recording_id)
             if call.retry is not None:
                 call.retry.cancel()
-            order = {
-                "do": "close",
-                "how": str(how),
-                "straggle_s": self._config.straggle_s,
-            }
             try:
-                answer = await call.link.request({"call": recording_id, **order})
-                self._note_part(call, answer["final"], answer["failure"])
-            except WorkerDiedError:
-                self._note_part(call, False, WORKER_DIED)
-            streams = self._counted(call)
-            self.release([stream.ports for stream in call.streams.values()])
-            return CallReport(
-                recording_id=recording_id,
-                parts=tuple(call.done),
-                streams=streams,
-                how=how,
-            )
+                return await self._close(call, how)
+            finally:
+                del self._calls[recording_id]
+                self.release([stream.ports for stream in call.streams.values()])
+
+    async def _close(self, call: _OpenCall, how: HowEnded) -> CallReport:
+        order = {"do": "close", "how": str(how), "straggle_s": self._config.straggle_s}
+        recording_id = call.order.recording_id
+        try:
+            answer = await call.link.request({"call": recording_id, **order})
+            self._note_part(call, answer["final"], answer["failure"])
+        except WorkerDiedError:
+            self._note_part(call, False, WORKER_DIED)
+        return CallReport(
+            recording_id=recording_id,
+            parts=tuple(call.done),
+            streams=self._counted(call),
+            how=how,
+        )
 
     def _call(self, recording_id: RecordingId) -> _OpenCall:
         call = self._calls.get(recording_id)
