@@ -83,7 +83,7 @@ class LeafWriter:
         self._log = log
         self._monotonic = monotonic
         self._queue: queue.Queue[_Ticket | None] = queue.Queue(_MAX_WAITING)
-        self._trouble = "nothing was written yet"
+        self._trouble = ""
         self._durable_s = float("-inf")
         self._tried_s = float("-inf")
         self._stopping = False
