@@ -11,7 +11,8 @@ from vault.spool.files import Spool
 from vault.spool.order import SpoolOrder
 
 
-def make_order() -> SpoolOrder:
+@pytest.fixture
+def order() -> SpoolOrder:
     return SpoolOrder(
         recording_id=new_recording_id(),
         device_id=DeviceId("22222222-2222-4222-8222-222222222222"),
@@ -21,11 +22,6 @@ def make_order() -> SpoolOrder:
         tap="tap",
         started="2026-11-23T06:16:09.123456789Z",
     )
-
-
-@pytest.fixture
-def order() -> SpoolOrder:
-    return make_order()
 
 
 @pytest.fixture

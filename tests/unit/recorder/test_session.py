@@ -1,0 +1,193 @@
+"""Negotiation: what a new offer changes in a running call, and what it does not."""
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from vault.core.errors import InvalidInputError, UnsupportedOfferError
+from vault.core.flow import CallFacts, Device, Direction
+from vault.core.ids import DeviceId, KeyId, WorkgroupId, new_recording_id
+from vault.core.media import SrtpSuite
+from vault.core.secrets import SecretBytes
+from vault.recorder.facts import replaced, seal_metadata
+from vault.recorder.session import Session, begin_streams, renegotiate, take_over
+from vault.sealing.chunks import context
+from vault.sealing.metadata import SessionMetadata
+from vault.sealing.padding import unpad
+from vault.sealing.reader import open_sealed
+from vault.sip.offer import read_offer
+from vault.spool.config import SpoolConfig
+from vault.spool.files import Spool
+from vault.spool.order import SpoolOrder
+from vault.tap.orders import PortPair, StreamChange
+
+SHA80 = "AES_CM_128_HMAC_SHA1_80"
+GCM = "AEAD_AES_128_GCM"
+
+
+def section(key: int = 1, suite: str = SHA80, *more: str) -> str:
+    size = SrtpSuite(suite).master_size_bytes
+    inline = base64.b64encode(bytes([key]) * size).decode()
+    lines = [f"a=crypto:1 {suite} inline:{inline}", *more]
+    return "m=audio 9 RTP/SAVP 0\r\n" + "".join(f"{line}\r\n" for line in lines)
+
+
+def sdp(*sections: str) -> str:
+    return "v=0\r\n" + "".join(sections)
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    offer = read_offer(sdp(section(1), section(2)))
+    order = SpoolOrder(
+        recording_id=new_recording_id(),
+        device_id=DeviceId("d"),
+        workgroup_id=WorkgroupId("w"),
+        agent_id=None,
+        kid=KeyId("ab" * 16),
+        tap="tap",
+        started="2026-11-23T06:16:09.123456789Z",
+    )
+    config = SpoolConfig(directory=tmp_path / "spool", reserve_bytes=0)
+    with Spool(config) as spool:
+        folder = spool.create(order)
+    ports = [
+        PortPair(address="127.0.0.1", rtp=rtp, rtcp=rtp + 1) for rtp in (40_000, 40_002)
+    ]
+    return Session(
+        order=order,
+        device=Device(id=DeviceId("d"), name="pbx"),
+        dek=SecretBytes(bytes(32)),
+        folder=folder,
+        facts=CallFacts(caller="+4930123456"),
+        workgroup_known=True,
+        origin="192.0.2.7",
+        address="192.0.2.9",
+        started_ns=1_795_414_569 * 10**9,
+        began_s=0.0,
+        offer=offer,
+        streams=begin_streams(offer.streams, ports),
+    )
+
+
+def changes(session: Session, *sections: str) -> tuple[StreamChange, ...]:
+    return renegotiate(session, read_offer(sdp(*sections))).changes
+
+
+class TestRenegotiate:
+    def test_the_same_offer_changes_nothing(self, session: Session) -> None:
+        assert () == changes(session, section(1), section(2))
+
+    def test_a_new_key_is_a_rekey_of_its_stream_alone(self, session: Session) -> None:
+        (change,) = changes(session, section(1), section(7))
+
+        assert (1, SrtpSuite.AES_CM_128_HMAC_SHA1_80, SecretBytes(b"\7" * 30)) == (
+            change.index,
+            change.suite,
+            change.key,
+        )
+
+    def test_hold_is_only_hold(self, session: Session) -> None:
+        assert (StreamChange(index=0, held=True),) == changes(
+            session, section(1, SHA80, "a=inactive"), section(2)
+        )
+
+    def test_a_stream_switched_off_is_held_and_comes_back(
+        self, session: Session
+    ) -> None:
+        off = section(2).replace("m=audio 9", "m=audio 0")
+        assert (StreamChange(index=1, held=True),) == changes(session, section(1), off)
+
+        asked = renegotiate(session, read_offer(sdp(section(1), off)))
+        take_over(session, asked, {})
+        ports = [line for line in session.answer().split("\r\n") if line[:2] == "m="]
+
+        assert ["m=audio 40000 RTP/SAVP 0", "m=audio 0 RTP/SAVP 0"] == ports
+        take_over(
+            session, renegotiate(session, read_offer(sdp(section(1), section(2)))), {}
+        )
+        assert "m=audio 40002 RTP/SAVP 0" in session.answer()
+
+    def test_fewer_sections_are_refused(self, session: Session) -> None:
+        with pytest.raises(UnsupportedOfferError) as caught:
+            changes(session, section(1))
+
+        assert 2 == caught.value.line
+
+    def test_more_sections_are_new_streams(self, session: Session) -> None:
+        asked = renegotiate(
+            session, read_offer(sdp(section(1), section(2), section(3)))
+        )
+
+        assert [2] == [stream.index for stream in asked.added]
+
+
+class TestAnswer:
+    def test_our_key_stays_while_the_suite_does_and_the_version_grows(
+        self, session: Session
+    ) -> None:
+        first = session.answer()
+        take_over(
+            session,
+            renegotiate(session, read_offer(sdp(section(9), section(2, GCM)))),
+            {},
+        )
+        second = session.answer()
+        ours = [
+            [
+                line.split("inline:")[1]
+                for line in text.split("\r\n")
+                if "inline:" in line
+            ]
+            for text in (first, second)
+        ]
+
+        assert ours[0][0] == ours[1][0]
+        assert ours[0][1] != ours[1][1]
+        assert ["1", "2"] == [
+            text.split("\r\n")[1].split()[2] for text in (first, second)
+        ]
+
+
+class TestFacts:
+    def test_what_rests_is_sealed_padded_and_opens_with_the_key(
+        self, session: Session
+    ) -> None:
+        seal_metadata(session)
+        seal_metadata(session, ended_ns=session.started_ns + 1)
+        sealed = session.folder.read("session/0002")
+        plain = open_sealed(
+            sealed,
+            key=session.dek,
+            context=context(session.recording_id, "session/0002"),
+        )
+        found = SessionMetadata.parse(unpad(plain))
+
+        assert 0 == len(plain) % 256
+        assert ("+4930123456", "2026-11-23T06:16:09.000000001Z") == (
+            found.caller,
+            found.ended,
+        )
+        for path in session.folder.path.iterdir():
+            assert b"4930123456" not in path.read_bytes()
+
+    def test_changes_replace_facts_and_merge_attributes(self) -> None:
+        facts = CallFacts(caller="1", attributes={"a": "1", "b": "2"})
+        found = replaced(
+            facts, {"direction": "inbound", "attributes": {"b": "3"}, "agent": "eve"}
+        )
+
+        assert ("1", "eve", Direction.INBOUND, {"a": "1", "b": "3"}) == (
+            found.caller,
+            found.agent,
+            found.direction,
+            dict(found.attributes),
+        )
+
+    @pytest.mark.parametrize(
+        "change", [{"secret": "x"}, {"caller": 7}, {"direction": "up"}]
+    )
+    def test_what_is_no_fact_is_refused(self, change: dict[str, object]) -> None:
+        with pytest.raises(InvalidInputError):
+            replaced(CallFacts(), change)

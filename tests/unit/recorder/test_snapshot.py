@@ -1,0 +1,202 @@
+import base64
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from vault.access.devices import DeviceListed
+from vault.access.workgroups import DEFAULT_WORKGROUP, WorkgroupSnapshot
+from vault.core.clock import NS_PER_S
+from vault.core.errors import DatabaseUnavailableError, NoRecipientKeyError
+from vault.core.flow import Device
+from vault.core.ids import DeviceId, UserId, WorkgroupId
+from vault.core.secrets import SecretBytes
+from vault.recorder.snapshot import SnapshotKeeper, SnapshotSources
+from vault.sealing import xwing
+from vault.sealing.envelope import xwing_recipient
+from vault.sealing.roster import Roster, RosterRecipient, sign_roster
+
+SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(32))
+RECIPIENT = xwing_recipient(xwing.public_octets(SecretBytes(bytes(32))), label="m")
+DIGEST = hashlib.sha256(b"cvd_token").digest()
+
+
+@dataclass
+class Around:
+    folder: Path
+    now_ns: int = 1_795_414_569 * NS_PER_S
+    down: bool = False
+    devices: tuple[DeviceListed, ...] = ()
+    people: WorkgroupSnapshot = field(
+        default_factory=lambda: WorkgroupSnapshot(
+            workgroups={"sales": WorkgroupId("w")}, agents={"eve": UserId("u")}
+        )
+    )
+
+    def __post_init__(self) -> None:
+        raw = SIGNER.public_key().public_bytes_raw()
+        (self.folder / "roster.pub").write_bytes(base64.b64encode(raw) + b"\n")
+
+    def listed(self) -> tuple[DeviceListed, ...]:
+        if self.down:
+            raise DatabaseUnavailableError("down")
+        return self.devices
+
+    def sign(self, version: int, signer: Ed25519PrivateKey = SIGNER) -> None:
+        roster = Roster(
+            version=version,
+            previous="",
+            not_after="2027-01-01T00:00:00Z",
+            recipients=(RosterRecipient(month="2026-11", recipient=RECIPIENT),),
+        )
+        (self.folder / "roster.json").write_bytes(sign_roster(roster, signer))
+
+    def keeper(self) -> SnapshotKeeper:
+        return SnapshotKeeper(
+            SnapshotSources(
+                devices=self.listed,
+                people=lambda: self.people,
+                roster_path=self.folder / "roster.json",
+                roster_key_path=self.folder / "roster.pub",
+                keep_path=self.folder / "snapshot.json",
+            ),
+            clock=lambda: self.now_ns,
+        )
+
+    def refreshed(self) -> SnapshotKeeper:
+        keeper = self.keeper()
+        keeper.refresh()
+        return keeper
+
+
+def device(*, revoked: bool = False, advertise: str | None = None) -> DeviceListed:
+    return DeviceListed(
+        device=Device(id=DeviceId("d"), name="pbx", media_advertise=advertise),
+        token_sha256=DIGEST,
+        revoked=revoked,
+    )
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> Around:
+    return Around(tmp_path)
+
+
+class TestDevices:
+    def test_a_device_is_known_by_its_digest_until_it_is_revoked(
+        self, around: Around
+    ) -> None:
+        around.devices = (device(),)
+        keeper = around.refreshed()
+        before = keeper.identify(DIGEST)
+        around.devices = (device(revoked=True),)
+        keeper.refresh()
+
+        assert device().device == before
+        assert keeper.identify(DIGEST) is None
+        assert keeper.identify(bytes(32)) is None
+
+    def test_a_tap_that_starts_without_a_database_knows_what_it_knew(
+        self, around: Around
+    ) -> None:
+        around.devices = (device(advertise="192.0.2.1"),)
+        around.refreshed()
+        around.down = True
+        keeper = around.refreshed()
+
+        assert device(advertise="192.0.2.1").device == keeper.identify(DIGEST)
+        assert (WorkgroupId("w"), True) == keeper.workgroup("sales")
+
+    def test_after_72_hours_without_contact_no_device_is_known(
+        self, around: Around
+    ) -> None:
+        around.devices = (device(),)
+        keeper = around.refreshed()
+        around.down = True
+        around.now_ns += 73 * 3600 * NS_PER_S
+        keeper.refresh()
+
+        assert keeper.identify(DIGEST) is None
+
+    def test_a_revocation_survives_a_restart(self, around: Around) -> None:
+        around.devices = (device(revoked=True),)
+        around.refreshed()
+        around.down = True
+
+        assert around.refreshed().identify(DIGEST) is None
+
+
+class TestPeople:
+    def test_an_unknown_workgroup_is_default_and_said_so(self, around: Around) -> None:
+        keeper = around.refreshed()
+
+        assert (WorkgroupId("w"), True) == keeper.workgroup(" SALES ")
+        assert (DEFAULT_WORKGROUP, False) == keeper.workgroup("nobody")
+        assert (DEFAULT_WORKGROUP, True) == keeper.workgroup("")
+
+    def test_an_agent_is_known_by_name(self, around: Around) -> None:
+        keeper = around.refreshed()
+
+        assert [UserId("u"), None, None] == [
+            keeper.agent(name) for name in ("Eve", "nobody", "")
+        ]
+
+
+class TestRoster:
+    def test_recipients_come_from_the_signed_roster(self, around: Around) -> None:
+        around.sign(1)
+        keeper = around.refreshed()
+
+        assert [RECIPIENT] == keeper.recipients("2026-11")
+
+    def test_past_the_last_month_the_newest_keys_go_on(self, around: Around) -> None:
+        around.sign(1)
+
+        assert [RECIPIENT] == around.refreshed().recipients("2027-05")
+
+    def test_without_a_roster_there_is_no_recipient(self, around: Around) -> None:
+        with pytest.raises(NoRecipientKeyError):
+            around.refreshed().recipients("2026-11")
+
+    @pytest.mark.parametrize(
+        "break_it",
+        [
+            lambda around: around.sign(9, Ed25519PrivateKey.generate()),
+            lambda around: around.sign(1),
+            lambda around: (around.folder / "roster.json").write_bytes(b"{}"),
+            lambda around: (around.folder / "roster.json").unlink(),
+        ],
+        ids=["foreign", "older", "torn", "gone"],
+    )
+    def test_a_worse_roster_is_not_taken(
+        self, around: Around, break_it: Callable[[Around], None]
+    ) -> None:
+        around.sign(2)
+        keeper = around.refreshed()
+        break_it(around)
+        keeper.refresh()
+
+        assert keeper.roster is not None
+        assert 2 == keeper.roster.version
+
+    def test_an_older_roster_is_not_taken_after_a_restart_either(
+        self, around: Around
+    ) -> None:
+        around.sign(2)
+        around.refreshed()
+        around.sign(1)
+
+        assert around.refreshed().roster is None
+
+
+@pytest.mark.parametrize(
+    "octets", [b"", b"{}", b"torn", b'{"agents":{},"devices":[1],"v":1}']
+)
+def test_a_torn_copy_is_as_good_as_none(around: Around, octets: bytes) -> None:
+    (around.folder / "snapshot.json").write_bytes(octets)
+    around.down = True
+
+    assert around.refreshed().identify(DIGEST) is None
