@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -24,10 +25,19 @@ def _simulator(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def radosgw() -> Iterator[object]:
+def radosgw() -> Iterator[Any]:
     """A running `simulators/radosgw.py` gateway, or a skip with the reason."""
     module = _simulator("radosgw")
     if reason := module.missing():
         pytest.skip(f"no S3 server: {reason}")
     with module.running() as gateway:
         yield gateway
+
+
+@pytest.fixture
+def s3_faults(radosgw: Any) -> Iterator[Any]:
+    """A `simulators/s3_faults.py` wire to the gateway, and its faults."""
+    module = _simulator("s3_faults")
+    with module.wire("127.0.0.1", radosgw.port) as running:
+        running.Fault = module.Fault
+        yield running

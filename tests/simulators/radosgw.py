@@ -5,6 +5,7 @@ starts it, yields where it is, and always ends all of it.  Debian's packages
 ``ceph-mon ceph-osd radosgw ceph-common`` (Ceph 16) provide the programs.
 """
 
+import io
 import os
 import shutil
 import socket
@@ -15,9 +16,12 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import urllib3
+from minio import Minio
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "ceph", "monmaptool", "radosgw", "radosgw-admin")
 _DEADLINE_S = 90.0
@@ -82,6 +86,10 @@ class Radosgw:
     def stop_gateway(self) -> None:
         """End the gateway alone: the store is down, its objects are kept."""
         if self._gateway is not None:
+            # Nicely: the OSD would wait long for a watcher that was killed.
+            self._gateway.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._gateway.wait(timeout=15)
             _end([self._gateway])
             self._gateway = None
 
@@ -138,6 +146,7 @@ class _Cluster:
             _start_cluster(folder, self.gateway.port, self._daemons)
             self.gateway.start_gateway()
             _make_user(self.gateway)
+            _warm(self.gateway)
         except BaseException:
             self.end()
             raise
@@ -159,6 +168,24 @@ def _make_user(gateway: Radosgw) -> None:
         f"--access-key={gateway.access_key}",
         f"--secret-key={gateway.secret_key}",
     )
+
+
+def _warm(gateway: Radosgw) -> None:
+    """Make it create its pools, which takes seconds, before tests look at clocks."""
+    pool = urllib3.PoolManager(timeout=_DEADLINE_S, retries=5)
+    client = Minio(
+        gateway.endpoint,
+        access_key=gateway.access_key,
+        secret_key=gateway.secret_key,
+        secure=False,
+        region="us-east-1",
+        http_client=pool,
+    )
+    client.make_bucket("warm")
+    client.put_object("warm", "object", io.BytesIO(b"x"), 1)
+    client.remove_object("warm", "object")
+    client.remove_bucket("warm")
+    pool.clear()
 
 
 def _start_cluster(

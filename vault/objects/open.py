@@ -20,9 +20,9 @@ from vault.core.errors import ConfigurationError
 from vault.core.secrets import SecretBytes
 from vault.objects.directory import DirectoryStore
 from vault.objects.interfaces import ObjectStore
-from vault.objects.s3 import S3Config, S3Store, client
 
 _BUCKET: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,50})[a-z0-9]")
+_ENDPOINT: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]+)?")
 _YES_NO: Final = {"true": True, "false": False}
 
 
@@ -55,7 +55,10 @@ def open_stores(
         ConfigurationError: Not such a URL, or credentials are missing.
         StoreUnavailableError: The folder cannot be made.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigurationError("the object store's URL is none") from None
     if parts.scheme == "file":
         return _folders(parts)
     if parts.scheme == "s3":
@@ -82,13 +85,18 @@ def _buckets(
     if "@" in parts.netloc:
         raise ConfigurationError("an s3 URL holds no credentials")
     bucket = parts.path.removeprefix("/")
-    if not parts.hostname or parts.fragment or not _BUCKET.fullmatch(bucket):
+    if parts.fragment or not (
+        _ENDPOINT.fullmatch(parts.netloc) and _BUCKET.fullmatch(bucket)
+    ):
         raise ConfigurationError("an s3 URL is s3://host:port/bucket")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = options.keys() - {"region", "secure"}
     secure = _YES_NO.get(options.get("secure", "true"))
     if unknown or secure is None:
         raise ConfigurationError("an s3 URL takes region=… and secure=true|false")
+    # Loaded here: an installation on one machine needs no S3 driver.
+    from vault.objects.s3 import S3Config, S3Store, client  # noqa: PLC0415
+
     shared = client(
         S3Config(
             endpoint=parts.netloc,

@@ -10,7 +10,7 @@ Guarantees:
 
 Two writers of different content under one key are not kept apart here, as the
 protocol cannot promise it; keys are unique per recording and part, and the one
-whose content was lost is told (`ConflictError`).
+whose content was lost is told, by `ConflictError` when it tries again.
 
 Left to others: bucket policies and Object Lock (infra).
 
@@ -262,7 +262,9 @@ class S3Store:
         except NotFoundError:
             raise StoreUnavailableError(f"{key} was accepted and is gone") from None
         if not same:
-            raise ConflictError(f"{key} does not hold what was put there")
+            # Altered on the way back, or overwritten meanwhile?  The next try
+            # looks again, and finds out.
+            raise StoreUnavailableError(f"{key} reads back differently")
 
     def _digest(self, key: ObjectKey, size: int) -> bytes:
         digest = hashlib.sha256()
@@ -313,6 +315,11 @@ def _body(
     response: urllib3.BaseHTTPResponse, *, skip: int, count: int | None
 ) -> Iterator[bytes]:
     """Yield *count* octets, or all, of an answer that may ignore the range."""
+    if not {"content-length", "transfer-encoding"} & {
+        name.lower() for name in response.headers
+    }:
+        # Without either, a cut connection looks like the end of the object.
+        raise StoreUnavailableError("an answer without a length")
     if response.status != _OK:
         skip = 0
     left = count
