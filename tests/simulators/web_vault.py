@@ -116,7 +116,7 @@ class WebVault:
         self.session_config = SessionConfig()
         self.config = config or WebConfig()
         self.device = self.devices.add("pbx-berlin").device
-        self.stack: list[object] = []
+        self._app: FastAPI | None = None
         self.start_warden()
 
     def start_warden(self) -> None:
@@ -187,8 +187,10 @@ class WebVault:
         )
 
     def app(self) -> FastAPI:
-        """Return the application."""
-        return create_web_app(self.services(), self.config)
+        """Return the application; one for as long as the vault lives."""
+        if self._app is None:
+            self._app = create_web_app(self.services(), self.config)
+        return self._app
 
     def person(self, name: str, *roles: Role, workgroups: Sequence[str] = ()) -> UserId:
         """Make somebody who signs in with `PASSWORD`."""

@@ -93,16 +93,6 @@ def system_routes(config: WebConfig) -> APIRouter:
             )
             for name, text in checks(services, config).items()
         ]
-        counts = services.recordings.counts()
-        rows += [
-            (
-                Cell(text=f"Recordings {state}"),
-                Cell(text=str(state), badge=str(state)),
-                Cell(text=f"{count:,}"),
-            )
-            for state, count in counts.items()
-            if count
-        ]
         return views.page(
             request,
             "table.html",

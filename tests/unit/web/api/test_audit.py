@@ -1,0 +1,141 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.simulators.asgi import SignedInAs
+from tests.simulators.web_vault import WebVault
+from vault.audit.verify import verify_export
+from vault.core.errors import InvalidInputError
+from vault.web.trail import TrailFilter, parse_query
+
+ROOT = "/api/v1/audit"
+
+
+class TestRights:
+    @pytest.mark.parametrize("name", ["ada", "adam", "carl"])
+    @pytest.mark.parametrize(
+        "path", ["entries", "checkpoint", "export?format=jsonl", "tile/0/000"]
+    )
+    def test_only_officers_read_the_trail(
+        self, shared_vault: WebVault, signed_in: SignedInAs, name: str, path: str
+    ) -> None:
+        answer = signed_in(name).get(f"{ROOT}/{path}")
+        leaf = shared_vault.leaves()[-1]
+
+        assert answer.status_code == 403
+        assert (leaf["action"], leaf["result"]) == ("access.refused", "refused")
+
+
+class TestEntries:
+    def test_the_newest_come_first_and_reading_is_written_down(
+        self, shared_vault: WebVault, signed_in
+    ) -> None:
+        officer = signed_in("olga")
+
+        page = officer.get(f"{ROOT}/entries", params={"limit": 2}).json()
+        leaf = shared_vault.leaves()[-1]
+
+        assert page["items"][0]["index"] == page["items"][1]["index"] + 1
+        assert page["next"] == str(page["items"][1]["index"])
+        assert (leaf["action"], leaf["detail"]) == ("audit.trail.read", {"rows": 2})
+
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {"actor": "ada", "action": "access.session.opened"},
+            {"query": "actor:ada action:access.session.opened"},
+            {"query": "actor:ada", "action": "access.session.opened"},
+        ],
+    )
+    def test_filters_are_members_or_words_of_a_query(
+        self, signed_in: SignedInAs, params: dict[str, str]
+    ) -> None:
+        signed_in("ada")
+
+        page = signed_in("olga").get(f"{ROOT}/entries", params=params).json()
+
+        found = {
+            (one["entry"]["action"], one["entry"]["actor"]) for one in page["items"]
+        }
+        assert len(found) == 1
+
+    def test_an_unknown_name_finds_nothing(self, signed_in: SignedInAs) -> None:
+        page = signed_in("olga").get(f"{ROOT}/entries", params={"actor": "zoe"}).json()
+
+        assert page == {"items": [], "next": None}
+
+    @pytest.mark.parametrize(
+        "query", ["query=colour:red", "since=yesterday", "cursor=x", "limit=0", "x=y", "query=actor:a&actor=b"]
+    )  # fmt: skip
+    def test_a_query_that_makes_no_sense_is_refused(
+        self, signed_in: SignedInAs, query: str
+    ) -> None:
+        assert signed_in("olga").get(f"{ROOT}/entries?{query}").status_code == 422
+
+
+class TestProof:
+    def test_an_export_over_http_verifies_offline(
+        self, shared_vault: WebVault, signed_in: SignedInAs, tmp_path: Path
+    ) -> None:
+        answer = signed_in("olga").get(f"{ROOT}/export", params={"format": "jsonl"})
+        path = tmp_path / "trail.jsonl"
+        path.write_bytes(answer.content)
+
+        verify_export(path, shared_vault.log.verifier_key)
+
+        assert answer.headers["content-disposition"].startswith("attachment")
+        assert shared_vault.actions()[-1] == "audit.trail.exported"
+
+    def test_a_selection_is_exported_with_its_query(
+        self, signed_in: SignedInAs
+    ) -> None:
+        answer = signed_in("olga").get(
+            f"{ROOT}/export", params={"action": "access.session.opened"}
+        )
+        header, *rows = [json.loads(line) for line in answer.text.splitlines()]
+
+        assert header["query"] == {"action": "access.session.opened"}
+        assert {row["entry"]["action"] for row in rows if "entry" in row} == {
+            "access.session.opened"
+        }
+
+    def test_other_formats_are_not_there_yet(self, signed_in: SignedInAs) -> None:
+        assert signed_in("olga").get(f"{ROOT}/export?format=cef").status_code == 422
+
+    def test_the_checkpoint_is_the_signed_note(
+        self, shared_vault: WebVault, signed_in
+    ) -> None:
+        note = signed_in("olga").get(f"{ROOT}/checkpoint").text
+
+        assert note.startswith("vault.test/audit\n")
+        assert int(note.splitlines()[1]) == len(shared_vault.leaves())
+
+    def test_tiles_are_served_by_their_one_name(
+        self, shared_vault: WebVault, signed_in
+    ) -> None:
+        officer = signed_in("olga")
+
+        tile = officer.get(f"{ROOT}/tile/0/000.p/3")
+        bundle = officer.get(f"{ROOT}/tile/entries/000.p/2")
+
+        assert (tile.status_code, len(tile.content)) == (200, 3 * 32)
+        assert b"audit.log.created" in bundle.content
+
+    @pytest.mark.parametrize(
+        "path", ["tile/0/999", "tile/0/0", "tile/x/000", "tile/..%2f"]
+    )
+    def test_what_is_no_tile_is_missing(self, signed_in: SignedInAs, path: str) -> None:
+        assert signed_in("olga").get(f"{ROOT}/{path}").status_code == 404
+
+
+class TestParseQuery:
+    def test_words_become_members(self) -> None:
+        wanted = parse_query("actor:user:1  since:2026-11-01T00:00:00Z")
+
+        assert wanted == TrailFilter(actor="user:1", since="2026-11-01T00:00:00Z")
+
+    @pytest.mark.parametrize("text", ["ada", "actor:", ":x", "actor:a actor:b"])
+    def test_other_words_are_refused(self, text: str) -> None:
+        with pytest.raises(InvalidInputError):
+            parse_query(text)
