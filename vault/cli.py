@@ -1,20 +1,73 @@
 """``callvault``: one sub-command per process and per officer's task.
 
 Guarantees: expected failures are one line on standard error and exit status 1;
-wrong use is 2; ``--json`` wherever a table is printed.
+wrong use is 2; ``--json`` wherever a table is printed.  A command loads its own
+family of modules and no other: ``callvault user list`` needs no media library.
 
 Left to others: everything else (`vault.commands`).
 """
 
-from typing import Annotated
+import importlib
+from types import MappingProxyType
+from typing import Annotated, Final
 
 import typer
+from typer import _click as click  # typer carries a click of its own
+from typer.core import TyperGroup
 
 from vault import __version__
-from vault.commands import calls, install, people, processes, trail
 from vault.serving import logs
 
+# Name → module of vault.commands and what of it is the command.
+_COMMANDS: Final = MappingProxyType(
+    {
+        "init": "install:init",
+        "serve": "processes:serve",
+        "tap": "processes:tap",
+        "web": "processes:web",
+        "worker": "processes:worker",
+        "warden": "processes:warden",
+        "doctor": "install:doctor",
+        "simulate": "calls:simulate",
+        "user": "people:user",
+        "role": "people:role",
+        "workgroup": "people:workgroup",
+        "device": "people:device",
+        "token": "people:token",
+        "sessions": "people:sessions",
+        "recordings": "calls:recordings",
+        "spool": "calls:spool",
+        "audit": "trail:audit",
+    }
+)
+
+
+class _Lazy(TyperGroup):
+    """A group whose commands are loaded when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order in which people meet them."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name].partition(":")
+        found = getattr(importlib.import_module(f"vault.commands.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            group = typer.main.get_group(found)
+            group.name = cmd_name
+            return group
+        alone = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+        alone.command(cmd_name)(found)
+        return typer.main.get_command(alone)
+
+
 app = typer.Typer(
+    cls=_Lazy,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     help="An encrypted vault for call and screen recordings.",
@@ -32,31 +85,14 @@ def _version(*, asked: bool) -> None:
 def _main(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=lambda asked: _version(asked=asked))
+        bool,
+        typer.Option(
+            "--version",
+            callback=lambda asked: _version(asked=asked),
+            is_eager=True,
+            help="Say which version this is.",
+        ),
     ] = False,
 ) -> None:
     del version  # its callback has done it
     logs.configure("cli", quiet=True)
-
-
-for _command in (
-    install.init,
-    processes.serve,
-    processes.tap,
-    processes.web,
-    processes.worker,
-    processes.warden,
-    install.doctor,
-    calls.simulate,
-):
-    app.command()(_command)
-
-app.add_typer(people.user, name="user")
-app.add_typer(people.role, name="role")
-app.add_typer(people.workgroup, name="workgroup")
-app.add_typer(people.device, name="device")
-app.add_typer(people.token, name="token")
-app.add_typer(calls.recordings, name="recordings")
-app.add_typer(calls.spool, name="spool")
-app.add_typer(people.sessions, name="sessions")
-app.add_typer(trail.audit, name="audit")

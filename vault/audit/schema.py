@@ -9,6 +9,9 @@ from sqlalchemy import Engine
 from vault.database.migrate import upgrade
 
 SCHEMA: Final = "audit"
+HEAD: Final = "audit_0001"
+"The newest revision in ``migrations/versions``; a test holds it to that."
+
 _FOLDER: Final = Path(__file__).parent / "migrations"
 
 
@@ -22,4 +25,4 @@ def upgrade_audit(engine: Engine) -> Sequence[str]:
         ConfigurationError: The database is newer than this program.
         DatabaseUnavailableError: The database failed; nothing was changed.
     """
-    return upgrade(engine, folder=_FOLDER, schema=SCHEMA)
+    return upgrade(engine, folder=_FOLDER, schema=SCHEMA, head=HEAD)

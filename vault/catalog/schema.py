@@ -11,6 +11,9 @@ from sqlalchemy import Engine
 
 from vault.database.migrate import upgrade
 
+HEAD: Final = "0001"
+"The newest revision in ``migrations/versions``; a test holds it to that."
+
 _FOLDER: Final = Path(__file__).parent / "migrations"
 
 
@@ -21,4 +24,4 @@ def upgrade_catalog(engine: Engine) -> Sequence[str]:
         ConfigurationError: The database is newer than this program.
         DatabaseUnavailableError: The database failed; nothing was changed.
     """
-    return upgrade(engine, folder=_FOLDER, schema="catalog")
+    return upgrade(engine, folder=_FOLDER, schema="catalog", head=HEAD)

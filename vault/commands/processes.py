@@ -1,4 +1,8 @@
-"""``serve``, ``warden``, ``tap``, ``worker``, ``web``: the processes."""
+"""``serve``, ``warden``, ``tap``, ``worker``, ``web``: the processes.
+
+Each loads its own modules when it runs: the warden never has a media library or an
+HTTP framework in its memory, and none of them waits for what it does not use.
+"""
 
 import signal
 from typing import Annotated
@@ -8,11 +12,6 @@ import typer
 from vault import config, process
 from vault.commands.output import failures
 from vault.serving import logs
-from vault.serving.parent import Serve
-from vault.serving.tap import serve_tap
-from vault.serving.warden import serve_warden
-from vault.serving.web import serve_web
-from vault.serving.worker import serve_worker
 from vault.wiring import Installation
 
 # How `serve` hands things down; people never type these.
@@ -21,6 +20,8 @@ Descriptor = Annotated[int | None, typer.Option(hidden=True)]
 
 def serve() -> None:
     """Run everything on this machine: tap, warden, worker and web."""
+    from vault.serving.parent import Serve
+
     with failures():
         logs.configure("serve")
         settings = config.load()
@@ -39,6 +40,8 @@ def warden(
     quiet: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run the warden: it opens envelopes and signs the audit log."""
+    from vault.serving.warden import serve_warden
+
     with failures():
         serve_warden(
             _begin("warden", child=ready_fd is not None, quiet=quiet),
@@ -51,6 +54,8 @@ def warden(
 
 def tap(*, door_fd: Descriptor = None, ready_fd: Descriptor = None) -> None:
     """Run the tap: fork API, media, sealing, shipping."""
+    from vault.serving.tap import serve_tap
+
     with failures():
         serve_tap(
             _begin("tap", child=ready_fd is not None),
@@ -61,6 +66,8 @@ def tap(*, door_fd: Descriptor = None, ready_fd: Descriptor = None) -> None:
 
 def worker(*, door_fd: Descriptor = None, ready_fd: Descriptor = None) -> None:
     """Run the worker: captures become playable media."""
+    from vault.serving.worker import serve_worker
+
     with failures():
         serve_worker(
             _begin("worker", child=ready_fd is not None),
@@ -71,6 +78,8 @@ def worker(*, door_fd: Descriptor = None, ready_fd: Descriptor = None) -> None:
 
 def web(*, door_fd: Descriptor = None, ready_fd: Descriptor = None) -> None:
     """Run pages, API and playback."""
+    from vault.serving.web import serve_web
+
     with failures():
         serve_web(
             _begin("web", child=ready_fd is not None),

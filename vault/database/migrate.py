@@ -11,24 +11,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from vault.core.errors import ConfigurationError
-from vault.database.engine import transaction
+from vault.core.errors import ConfigurationError, DatabaseUnavailableError
+from vault.database.engine import reading, transaction
 
 _LOCK: Final = 0x0CA11FA17
+_VERSION_TABLE: Final = "schema_version"
 
 
-def upgrade(engine: Engine, *, folder: Path, schema: str) -> Sequence[str]:
+def upgrade(engine: Engine, *, folder: Path, schema: str, head: str) -> Sequence[str]:
     """Bring the database behind *engine* to the newest revision of *folder*.
 
     Args:
         engine: From `open_engine` with the same *schema*.
         folder: An alembic script folder (``versions/`` lies in it).
         schema: ``catalog`` or ``audit``; created first on PostgreSQL.
+        head: The newest revision.  A database that is there already costs one
+            SELECT, and alembic is not even loaded.
 
     Returns:
         The revisions applied, oldest first.
@@ -37,6 +38,13 @@ def upgrade(engine: Engine, *, folder: Path, schema: str) -> Sequence[str]:
         ConfigurationError: The database is newer than this program.
         DatabaseUnavailableError: The database failed; nothing was changed.
     """
+    if _revision(engine) == head:
+        return []
+    # Loaded here, because nearly every start of a process ends above.
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+    from alembic.operations import Operations  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     script = ScriptDirectory(str(folder))
     known = {step.revision for step in script.walk_revisions()}
     applied: list[str] = []
@@ -45,7 +53,7 @@ def upgrade(engine: Engine, *, folder: Path, schema: str) -> Sequence[str]:
             connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
         context = MigrationContext.configure(
-            connection, opts={"version_table": "schema_version"}
+            connection, opts={"version_table": _VERSION_TABLE}
         )
         current = context.get_current_revision()
         if current is not None and current not in known:
@@ -62,3 +70,16 @@ def upgrade(engine: Engine, *, folder: Path, schema: str) -> Sequence[str]:
                 context.stamp(script, step.revision)
                 applied.append(step.revision)
     return applied
+
+
+def _revision(engine: Engine) -> str | None:
+    try:
+        if not inspect(engine).has_table(_VERSION_TABLE):
+            return None
+    except SQLAlchemyError as exc:
+        raise DatabaseUnavailableError(
+            f"the database failed ({type(exc).__name__})"
+        ) from None
+    with reading(engine) as connection:
+        query = text(f"SELECT version_num FROM {_VERSION_TABLE}")  # noqa: S608 - our own constant
+        return connection.execute(query).scalar()

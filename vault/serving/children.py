@@ -41,16 +41,21 @@ class Child:
     restarts: int = 0
     process: subprocess.Popen[bytes] | None = None
     _started: float = 0.0
+    _ready: int = -1
     _not_before: float = 0.0
 
-    def start(self, *, ready_within_s: float = 60.0) -> None:
+    def start(self) -> None:
         """Start the child and wait until it says that it is ready.
 
         Raises:
-            UnavailableError: It ended or stayed silent; its own message is on
-                standard error.
+            UnavailableError: See `await_ready`.
         """
-        ready_read, ready_write = os.pipe()
+        self.spawn()
+        self.await_ready()
+
+    def spawn(self) -> None:
+        """Start the child and do not wait."""
+        self._ready, ready_write = os.pipe()
         inherited = [ready_write, *self.descriptors()]
         command = [sys.executable, "-m", "vault", *self.arguments()]
         command += ["--ready-fd", str(ready_write)]
@@ -72,7 +77,16 @@ class Child:
             if secret_read >= 0:
                 os.close(secret_read)
         self._started = time.monotonic()
-        _await_ready(self.name, ready_read, self.process, ready_within_s)
+
+    def await_ready(self, *, within_s: float = 60.0) -> None:
+        """Wait until the child says that it is ready.
+
+        Raises:
+            UnavailableError: It ended or stayed silent; its own message is on
+                standard error.
+        """
+        assert self.process is not None
+        _await_ready(self.name, self._ready, self.process, within_s)
         log.info(CHILD_STARTED, child=self.name, pid=self.process.pid)
 
     def keep_alive(self) -> None:

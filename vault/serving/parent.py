@@ -93,9 +93,13 @@ class Serve:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         try:
-            for child in self._children.values():
-                if not self._stop.is_set():
-                    child.start()
+            # The warden upgrades the databases; the others start together.
+            self._children["warden"].start()
+            others = [self._children[role] for role in ROLES]
+            for child in others:
+                child.spawn()
+            for child in others:
+                child.await_ready()
             self._serve_metrics()
         except (UnavailableError, OSError) as exc:
             self.stop()
