@@ -38,7 +38,7 @@ from vault.sealing.manifest import (
     sign_manifest,
     verify_manifest,
 )
-from vault.spool.files import CUT, MANIFEST, SessionFolder
+from vault.spool.files import CUT, MANIFEST, SessionFolder, translated
 from vault.spool.order import SpoolOrder
 from vault.tap.orders import CallReport, StreamCounters
 
@@ -138,7 +138,7 @@ def stream_count(counters: StreamCounters) -> StreamCount:
 
 def _describe(folder: SessionFolder, name: str) -> ManifestObject | None:
     """Describe one object; None where not even its header was written."""
-    with folder.open(name) as file:
+    with folder.open(name) as file, translated(f"{folder.recording_id} {name}"):
         os.fsync(file.fileno())
         header = file.read(HEADER_SIZE)
         if len(header) < HEADER_SIZE:

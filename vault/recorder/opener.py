@@ -13,12 +13,13 @@ from typing import Final
 
 import structlog
 
-from vault.core.errors import NotFoundError, VaultError
+from vault.core.errors import NotFoundError, UnavailableError, VaultError
 from vault.spool.backoff import Backoff
 from vault.spool.files import ENVELOPE, SessionFolder, Spool
 from vault.spool.interfaces import CatalogIntake
 
 CATALOG_UNREACHABLE: Final = "opener.catalog.unreachable"
+ROW_REFUSED: Final = "opener.row.refused"
 _log = structlog.get_logger()
 
 
@@ -57,9 +58,17 @@ class Opener:
                 try:
                     self._open(folder)
                     break
-                except (VaultError, OSError) as exc:
+                except (UnavailableError, OSError) as exc:
                     _log.warning(CATALOG_UNREACHABLE, problem=type(exc).__name__)
                     self._stopping.wait(pace.next_s())
+                except VaultError as exc:
+                    # Trying again would not help; the shipper says it, too.
+                    _log.error(
+                        ROW_REFUSED,
+                        recording=folder.recording_id,
+                        problem=type(exc).__name__,
+                    )
+                    break
 
     def _open(self, folder: SessionFolder) -> None:
         with contextlib.suppress(NotFoundError):  # shipped meanwhile

@@ -36,7 +36,7 @@ from vault.core.errors import (
     InvalidInputError,
     NoRecipientKeyError,
     SealBrokenError,
-    UnavailableError,
+    VaultError,
 )
 from vault.core.flow import Device
 from vault.core.ids import DeviceId, UserId, WorkgroupId
@@ -169,7 +169,7 @@ class SnapshotKeeper:
         known = self._with_roster(self._known)
         try:
             devices, people = self._sources.devices(), self._sources.people()
-        except UnavailableError as exc:
+        except VaultError as exc:
             _log.warning(STALE, problem=type(exc).__name__)
         else:
             known = replace(

@@ -14,7 +14,6 @@ from typing import Final
 
 import structlog
 
-from vault.core.errors import VaultError
 from vault.core.flow import HowEnded
 from vault.recorder.config import RecorderConfig
 from vault.recorder.desk import RecorderDesk
@@ -32,7 +31,7 @@ async def watch(desk: RecorderDesk, config: RecorderConfig) -> None:
         for session in list(desk.sessions.values()):
             try:
                 await look_at(desk, session, config)
-            except VaultError as exc:
+            except Exception as exc:  # noqa: BLE001 - what is wrong with one session must not end the watch over all
                 _log.warning(
                     END_DELAYED,
                     recording=session.recording_id,

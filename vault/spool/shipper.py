@@ -218,7 +218,7 @@ class Shipper:
         pace, _ = self._waits.get(recording_id, (self._pace(), 0.0))
         try:
             self.ship(recording_id)
-        except (VaultError, OSError) as exc:
+        except Exception as exc:  # noqa: BLE001 - a bug in one recording's way must not stop the way of all others
             wait_s = pace.next_s()
             self._waits[recording_id] = (pace, time.monotonic() + wait_s)
             event = DAMAGED if isinstance(exc, IntegrityError) else DELAYED
