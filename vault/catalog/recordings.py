@@ -14,10 +14,11 @@ Left to others: the audit leaf of each change (the caller's room), who may read
 from collections.abc import Mapping, Sequence
 from typing import Final, Unpack
 
-from sqlalchemy import Connection, Engine, Row, func, select, update
+from sqlalchemy import Connection, Engine, func, select
 
 from vault.catalog import claims
-from vault.catalog.objects import current_objects, put_objects
+from vault.catalog.intake import ShippedCall, locked_row, write_end, write_start
+from vault.catalog.objects import current_objects
 from vault.catalog.reading import read_rows
 from vault.catalog.results import RenderedCall, store_result
 from vault.catalog.search import (
@@ -29,8 +30,8 @@ from vault.catalog.search import (
     parse_cursor,
     visible,
 )
-from vault.catalog.states import PLAYABLE, Event, next_state
-from vault.catalog.tables import ENVELOPE, RECORDING, WANTED_FORMAT
+from vault.catalog.states import PLAYABLE
+from vault.catalog.tables import RECORDING, WANTED_FORMAT
 from vault.catalog.upsert import insert_if_absent
 from vault.catalog.values import (
     OpenRecording,
@@ -38,11 +39,9 @@ from vault.catalog.values import (
     RecordingRow,
     StoredObject,
     parse_day,
-    streams_to_json,
 )
 from vault.core.clock import NS_PER_S, Clock, system_clock_ns
 from vault.core.errors import (
-    ConflictError,
     GoneError,
     NoMediaError,
     NotFoundError,
@@ -85,29 +84,8 @@ class Recordings:
         Raises:
             ConflictError: The id is taken by a recording of another device.
         """
-        day = parse_day(order.day)
         with transaction(self._engine) as connection:
-            row = self._locked_or_new(connection, order.id)
-            if row.workgroup_id is not None:
-                if row.device_id != order.device_id:
-                    raise ConflictError("the recording belongs to another device")
-                return
-            connection.execute(
-                update(RECORDING)
-                .where(RECORDING.c.id == order.id)
-                .values(
-                    device_id=order.device_id,
-                    workgroup_id=order.workgroup_id,
-                    agent_id=order.agent_id,
-                    day=day,
-                    kid=order.kid,
-                )
-            )
-            insert_if_absent(
-                connection,
-                ENVELOPE,
-                {"recording_id": order.id, "octets": order.envelope},
-            )
+            write_start(connection, order)
 
     def captured(
         self,
@@ -136,28 +114,15 @@ class Recordings:
             ConflictError: Another manifest was written down before, or the
                 recording is past this.
         """
+        shipped = ShippedCall(
+            objects=tuple(objects),
+            size_bytes=size_bytes,
+            manifest_sha256=manifest_sha256,
+            how=how,
+            summary=tuple(summary),
+        )
         with transaction(self._engine) as connection:
-            row = self._locked_or_new(connection, recording_id)
-            if row.manifest_sha256 is not None:
-                if row.manifest_sha256 != manifest_sha256:
-                    raise ConflictError("the recording has another manifest")
-                return
-            state = RecordingState(row.state)
-            # A call without media may have failed before its manifest came.
-            if state is not RecordingState.FAILED:
-                state = next_state(state, Event.SHIPPED)
-            connection.execute(
-                update(RECORDING)
-                .where(RECORDING.c.id == recording_id)
-                .values(
-                    state=str(state),
-                    size_bytes=size_bytes,
-                    manifest_sha256=manifest_sha256,
-                    how=str(how),
-                    streams=streams_to_json(summary),
-                )
-            )
-            put_objects(connection, recording_id, objects)
+            write_end(connection, recording_id, shipped)
 
     def fail(self, recording_id: RecordingId, reason: Reason) -> None:
         """Write down that there is nothing to play and never will be.
@@ -169,7 +134,7 @@ class Recordings:
             ConflictError: The recording can be played, or is past that.
         """
         with transaction(self._engine) as connection:
-            row = self._locked(connection, recording_id)
+            row = locked_row(connection, recording_id)
             if row.state == RecordingState.FAILED:
                 return
             store_result(
@@ -286,7 +251,7 @@ class Recordings:
             summary=None if summary is None else tuple(summary),
         )
         with transaction(self._engine) as connection:
-            row = self._locked(connection, recording_id)
+            row = locked_row(connection, recording_id)
             if worker is not None:
                 claims.check_lease(connection, recording_id, worker)
             store_result(connection, row, result)
@@ -304,7 +269,7 @@ class Recordings:
             GoneError: It was shredded or has expired.
         """
         with transaction(self._engine) as connection:
-            row = self._locked(connection, recording_id)
+            row = locked_row(connection, recording_id)
             _refuse_unplayable(RecordingState(row.state))
             made = current_objects(connection, recording_id).values()
             if any(one.media_type == media_type for one in made):
@@ -401,28 +366,6 @@ class Recordings:
         with reading(self._engine) as connection:
             found = {row[0]: row[1] for row in connection.execute(query)}
         return {state: found.get(state, 0) for state in RecordingState}
-
-    @staticmethod
-    def _locked(
-        connection: Connection, recording_id: RecordingId
-    ) -> Row[*tuple[object, ...]]:
-        row = connection.execute(
-            select(RECORDING).where(RECORDING.c.id == recording_id).with_for_update()
-        ).first()
-        if row is None:
-            raise NotFoundError("no such recording")
-        return row
-
-    @classmethod
-    def _locked_or_new(
-        cls, connection: Connection, recording_id: RecordingId
-    ) -> Row[*tuple[object, ...]]:
-        insert_if_absent(
-            connection,
-            RECORDING,
-            {"id": recording_id, "state": str(RecordingState.RECORDING)},
-        )
-        return cls._locked(connection, recording_id)
 
 
 def _one(connection: Connection, recording_id: RecordingId) -> RecordingRow:
