@@ -4,10 +4,12 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, text
 
 from vault.access.tables import METADATA as ACCESS
 from vault.access.workgroups import DEFAULT_WORKGROUP, Workgroups
+from vault.catalog import schema
 from vault.catalog.schema import upgrade_catalog
 from vault.catalog.tables import METADATA as CATALOG
 from vault.core.errors import ConfigurationError
@@ -28,6 +30,12 @@ def test_the_migrations_make_exactly_the_tables_that_the_rooms_use(
         differences = compare_metadata(context, wanted)
 
     assert [] == differences
+
+
+def test_the_head_that_a_start_compares_with_is_the_newest_step() -> None:
+    folder = Path(schema.__file__).parent / "migrations"
+
+    assert ScriptDirectory(str(folder)).get_current_head() == schema.HEAD
 
 
 def test_upgrading_again_changes_nothing(catalog_engine: Engine) -> None:
