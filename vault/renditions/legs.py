@@ -31,6 +31,9 @@ Index = NDArray[np.int64]
 _MAX_DROPOUT: Final = 3000
 "A step of sequence numbers beyond this, either way, is a restart (RFC 3550, A.1)."
 
+_MAX_TICKS: Final = 48_000 // 4
+"Timestamp units that one packet covers at most: 250 ms of the fastest RTP clock."
+
 _OVERLAP_NS: Final = 1_000_000_000
 "How long two SSRCs may overlap and still be one voice that moved."
 
@@ -108,7 +111,11 @@ def _runs_of_ssrc(packets: PacketTable, rows: Index) -> Iterator[Run]:
     # Differences modulo 2**16, as signed numbers, walk across every wrap.
     steps = np.diff(packets.seq[rows]).view(np.int16).astype(np.int64)
     extended = np.concatenate(([0], np.cumsum(steps)))
-    restarts = np.flatnonzero(np.abs(steps) > _MAX_DROPOUT) + 1
+    ticks = np.diff(packets.timestamp[rows]).view(np.int32).astype(np.int64)
+    # What came late has an older timestamp, too.  Lower numbers with a timestamp
+    # from elsewhere are a sender that began again, and no duplicates.
+    again = (steps < 0) & ((ticks > 0) | (ticks < steps * _MAX_TICKS))
+    restarts = np.flatnonzero((np.abs(steps) > _MAX_DROPOUT) | again) + 1
     for piece, numbers in zip(
         np.split(rows, restarts), np.split(extended, restarts), strict=True
     ):

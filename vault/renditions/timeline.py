@@ -33,6 +33,9 @@ NS_PER_SAMPLE: Final = 1_000_000_000 // RATE_HZ
 _DRIFT: Final = RATE_HZ // 10
 "Samples by which the clocks may drift apart before a run is anchored anew."
 
+_DRIFT_UNSURE: Final = 6 * _DRIFT
+"The same where fewer packets than the look-ahead follow."
+
 _LOOK_AHEAD_NS: Final = 3_000_000_000
 _LOOK_AHEAD_PACKETS: Final = 128
 _LOOK_AHEAD_MAX: Final = 4096
@@ -62,8 +65,8 @@ def positions(packets: PacketTable, run: Run) -> tuple[Index, Index]:
     delay = arrival_ns // NS_PER_SAMPLE - samples - sent
     explained = np.diff(run.extended[audible]) * samples[:-1]
     cuts = _cuts(steps, explained, np.diff(arrival_ns) // NS_PER_SAMPLE)
-    ahead = _least_ahead(delay, arrival_ns, cuts)
-    return rows, sent + _anchors(delay, ahead, cuts)
+    ahead, drift = _least_ahead(delay, arrival_ns, cuts)
+    return rows, sent + _anchors(delay, ahead, drift, cuts)
 
 
 def _timestamp_steps(timestamps: NDArray[np.uint32], samples: Index) -> Index:
@@ -85,8 +88,12 @@ def _cuts(steps: Index, explained: Index, arrived: Index) -> NDArray[np.bool_]:
 
 def _least_ahead(
     delay: Index, arrival_ns: NDArray[np.int64], cuts: NDArray[np.bool_]
-) -> Index:
-    """Return for each packet the least delay from it on, within its look-ahead."""
+) -> tuple[Index, Index]:
+    """Return the least delay from each packet on, and how far it may be off.
+
+    A few packets before the end may all be late by chance: with so little to see
+    ahead, more than 100 ms has to be missing before the clock is said to have moved.
+    """
     count = len(delay)
     here = np.arange(count)
     by_time = np.searchsorted(
@@ -96,6 +103,7 @@ def _least_ahead(
     stop = np.minimum(stop, here + _LOOK_AHEAD_MAX)
     pieces = np.append(np.flatnonzero(cuts), count)
     stop = np.minimum(stop, pieces[np.searchsorted(pieces, here, side="right")])
+    drift = np.where(stop - here < _LOOK_AHEAD_PACKETS, _DRIFT_UNSURE, _DRIFT)
     # Two overlapping windows of 2**k cover any span: a sparse table, level by level.
     level = np.int64(np.log2(np.maximum(stop - here, 1)))
     least, width, found = delay.copy(), 1, delay.copy()
@@ -104,12 +112,15 @@ def _least_ahead(
         found[mine] = np.minimum(least[mine], least[stop[mine] - width])
         least[:-width] = np.minimum(least[:-width], least[width:])
         width *= 2
-    return found
+    return found, drift
 
 
-def _anchors(delay: Index, ahead: Index, cuts: NDArray[np.bool_]) -> Index:
+def _anchors(
+    delay: Index, ahead: Index, drift: Index, cuts: NDArray[np.bool_]
+) -> Index:
     """Return the anchor of each packet: piecewise constant, moved seldom."""
     anchors = np.empty_like(delay)
+    latest = ahead - drift
     before: list[int] = []
     at, count = 0, len(delay)
     while at < count:
@@ -118,7 +129,7 @@ def _anchors(delay: Index, ahead: Index, cuts: NDArray[np.bool_]) -> Index:
             if abs(anchor - known) <= _DRIFT:
                 anchor = known
                 break
-        stop = _stop_of_anchor(delay, ahead, cuts, at, anchor)
+        stop = _stop_of_anchor(delay, latest, cuts, at, anchor)
         anchors[at:stop] = anchor
         before = [anchor, *(each for each in before if each != anchor)][:_MEMORY]
         at = stop
@@ -126,7 +137,7 @@ def _anchors(delay: Index, ahead: Index, cuts: NDArray[np.bool_]) -> Index:
 
 
 def _stop_of_anchor(
-    delay: Index, ahead: Index, cuts: NDArray[np.bool_], at: int, anchor: int
+    delay: Index, latest: Index, cuts: NDArray[np.bool_], at: int, anchor: int
 ) -> int:
     """Return the first packet after *at* that *anchor* does not hold for."""
     start, step, count = at + 1, 64, len(delay)
@@ -135,7 +146,7 @@ def _stop_of_anchor(
         # of the call for each of its jumps.
         stop = min(start + step, count)
         moved = (
-            (ahead[start:stop] > anchor + _DRIFT)
+            (latest[start:stop] > anchor)
             | (delay[start:stop] < anchor - _DRIFT)
             | cuts[start:stop]
         )
