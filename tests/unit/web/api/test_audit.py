@@ -29,7 +29,7 @@ class TestRights:
 
 class TestEntries:
     def test_the_newest_come_first_and_reading_is_written_down(
-        self, shared_vault: WebVault, signed_in
+        self, shared_vault: WebVault, signed_in: SignedInAs
     ) -> None:
         officer = signed_in("olga")
 
@@ -104,7 +104,7 @@ class TestProof:
         assert signed_in("olga").get(f"{ROOT}/export?format=cef").status_code == 422
 
     def test_the_checkpoint_is_the_signed_note(
-        self, shared_vault: WebVault, signed_in
+        self, shared_vault: WebVault, signed_in: SignedInAs
     ) -> None:
         note = signed_in("olga").get(f"{ROOT}/checkpoint").text
 
@@ -112,7 +112,7 @@ class TestProof:
         assert int(note.splitlines()[1]) == len(shared_vault.leaves())
 
     def test_tiles_are_served_by_their_one_name(
-        self, shared_vault: WebVault, signed_in
+        self, shared_vault: WebVault, signed_in: SignedInAs
     ) -> None:
         officer = signed_in("olga")
 

@@ -1,0 +1,159 @@
+import re
+
+import pytest
+from httpx import Client
+from starlette.datastructures import Headers
+
+from tests.simulators.asgi import SignedInAs, client_for
+from tests.simulators.web_vault import WebVault, running
+from vault.web.answers import BAD_REQUEST, CROSS_SITE
+from vault.web.config import WebConfig
+from vault.web.edge import cross_site_problem, framing_problem
+
+HOST = (b"host", b"vault.test")
+
+
+def framing(*headers: tuple[bytes, bytes], target: bytes = b"/") -> object:
+    scope = {"type": "http", "path": target.decode(), "raw_path": target}
+    return framing_problem(scope, Headers(raw=list(headers)))
+
+
+class TestFraming:
+    def test_an_ordinary_request_passes(self) -> None:
+        assert framing(HOST, (b"content-length", b"3")) is None
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            (),
+            (HOST, HOST),
+            (HOST, (b"content-length", b"3"), (b"transfer-encoding", b"chunked")),
+            (HOST, (b"content-length", b"3"), (b"content-length", b"4")),
+            (HOST, (b"transfer-encoding", b"a"), (b"transfer-encoding", b"chunked")),
+            (HOST, *[(b"x-%d" % n, b"") for n in range(100)]),
+            (HOST, (b"x", b"a" * 16_384)),
+        ],
+    )
+    def test_two_framings_hosts_or_too_much_are_refused(
+        self, headers: tuple[tuple[bytes, bytes], ...]
+    ) -> None:
+        assert framing(*headers) == BAD_REQUEST
+
+    @pytest.mark.parametrize(
+        "target", [b"http://evil.test/", b"*", b"evil.test:443", b"//evil.test/"]
+    )
+    def test_a_target_that_is_no_path_is_refused(self, target: bytes) -> None:
+        assert framing(HOST, target=target) == BAD_REQUEST
+
+
+class TestCrossSite:
+    @pytest.mark.parametrize(
+        ("method", "headers", "expected"),
+        [
+            ("GET", {}, None),
+            ("GET", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, None),
+            ("GET", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, CROSS_SITE),
+            ("POST", {}, None),
+            ("POST", {"sec-fetch-site": "same-origin"}, None),
+            ("POST", {"sec-fetch-site": "none"}, CROSS_SITE),
+            ("POST", {"sec-fetch-site": "cross-site"}, CROSS_SITE),
+            ("DELETE", {"origin": "https://vault.test"}, None),
+            ("DELETE", {"origin": "https://vault.test.evil.test"}, CROSS_SITE),
+        ],
+    )  # fmt: skip
+    def test_the_initiator_decides(
+        self, method: str, headers: dict[str, str], expected: object
+    ) -> None:
+        found = cross_site_problem(method, Headers({"host": "vault.test"} | headers))
+
+        assert found == expected
+
+
+class TestBodies:
+    def test_a_body_above_64_kib_is_413(self, nobody: Client) -> None:
+        answer = nobody.post("/api/v1/sessions", content=b"x" * 65_537)
+
+        assert answer.status_code == 413
+        assert answer.headers["content-type"] == "application/problem+json"
+
+    @pytest.mark.parametrize("length", ["+4", "-1", "1e3", "4, 4", "٤"])
+    def test_a_length_that_is_no_number_is_400(
+        self, nobody: Client, length: str
+    ) -> None:
+        request = nobody.build_request(
+            "POST", "/api/v1/sessions", content=b"null", headers={}
+        )
+        request.headers["content-length"] = length
+
+        assert nobody.send(request).status_code == 400
+
+
+class TestEveryAnswer:
+    @pytest.mark.parametrize(
+        "path",
+        ["/sign-in", "/nowhere", "/api/v1/nowhere", "/healthz", "/api/v1/recordings",
+         "/static/dist/manifest.json"],
+    )  # fmt: skip
+    def test_it_carries_the_security_headers(self, nobody: Client, path: str) -> None:
+        headers = nobody.get(path).headers
+
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["x-frame-options"] == "DENY"
+
+    def test_no_two_answers_share_a_nonce(self, nobody: Client) -> None:
+        nonces = {
+            re.findall(
+                r"'nonce-([^']+)'",
+                nobody.get("/sign-in").headers["content-security-policy"],
+            )[0]
+            for _ in range(5)
+        }
+
+        assert len(nonces) == 5
+
+    def test_only_the_bundle_may_be_cached(self, nobody: Client) -> None:
+        page = nobody.get("/sign-in")
+        sheet = re.findall(r'href="(/static/dist/assets/[^"]+)"', page.text)[0]
+
+        assert page.headers["cache-control"] == "private, no-store"
+        assert "immutable" in nobody.get(sheet).headers["cache-control"]
+
+    @pytest.mark.parametrize("method", ["TRACE", "PUT", "PATCH", "DELETE", "BREW"])
+    def test_another_method_is_405(self, nobody: Client, method: str) -> None:
+        answer = nobody.request(method, "/api/v1/recordings")
+
+        assert answer.status_code == 405
+        assert answer.json()["type"] == "/problems/method-not-allowed"
+
+    def test_there_is_no_schema_to_browse(self, nobody: Client) -> None:
+        found = [
+            nobody.get(path).status_code
+            for path in ("/docs", "/redoc", "/openapi.json")
+        ]
+
+        assert found == [404, 404, 404]
+
+
+class TestRate:
+    def test_an_address_that_asks_too_often_is_told_to_wait(self, tmp_path) -> None:  # noqa: ANN001
+        with running(tmp_path, WebConfig(requests_per_minute=3)) as vault:
+            client, other = client_for(vault.app()), client_for(vault.app(), peer="::1")
+            found = [client.get("/healthz").status_code for _ in range(4)]
+            retry = client.get("/healthz").headers["retry-after"]
+            neighbour = other.get("/healthz").status_code
+
+        assert (found, retry, neighbour) == ([200, 200, 200, 429], "60", 200)
+
+    def test_a_forged_forwarding_header_is_no_other_address(
+        self, shared_vault: WebVault, signed_in: SignedInAs
+    ) -> None:
+        signed_in("ada").get(
+            "/api/v1/recordings", headers={"X-Forwarded-For": "203.0.113.9"}
+        )
+
+        assert shared_vault.leaves()[-1]["origin"] == "192.0.2.7"
