@@ -2,7 +2,8 @@
 
 * ``packet``: one encryptor takes capture records of 20 + 172 octets, one write each;
 * ``sweep``: the same in one write per 100 ms and call (10 records), as the tap does;
-* ``bulk``: sealing and opening 16 MiB in pieces of 64 KiB, against bare AES-256-GCM of the same chunks;
+* ``bulk``: sealing and opening 16 MiB in pieces of 64 KiB, against bare AES-256-GCM
+  of the same chunks;
 * ``seek``: opening an object and reading one octet out of the middle;
 * ``wrap`` and ``unwrap``: one data key for one X-Wing recipient.
 

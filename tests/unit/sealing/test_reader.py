@@ -13,7 +13,7 @@ from vault.core.errors import (
     RecordingTruncatedError,
     SealBrokenError,
 )
-from vault.core.ids import new_recording_id
+from vault.core.ids import RecordingId, new_recording_id
 from vault.core.ranges import ByteRange
 from vault.core.secrets import SecretBytes
 from vault.sealing import chunks
@@ -48,6 +48,19 @@ class TestKnownAnswers:
 
         assert case["msgLength"] == len(plaintext)
         assert case["msgSha512"] == hashlib.sha512(plaintext).hexdigest()
+
+    def test_the_example_on_the_format_s_page_opens(self) -> None:
+        page = Path(__file__).parents[3] / "docs/reference/formats/sealed-object.md"
+        example = page.read_text().split("## Example")[1].split("```")[1]
+        sealed = bytes.fromhex(
+            "".join(line.split()[0] for line in example.split("\n")[1:-1])
+        )
+        recording = RecordingId("12345678-9abc-4def-8123-456789abcdef")
+        context = chunks.context(recording, "session/0001")
+
+        opened = open_sealed(sealed, key=SecretBytes(b"\x2a" * 32), context=context)
+
+        assert opened == b"hello"
 
 
 class TestSealedReader:
