@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 from cryptography.cobblestone import Cobblestone256Decryptor
 
 from tests.simulators.recorder import DEFAULT, OTHER, PBX, SALES, World
@@ -15,6 +17,7 @@ from vault.core.errors import (
     NoRecipientKeyError,
     NotFoundError,
     SpoolFullError,
+    UnavailableError,
     UnsupportedOfferError,
 )
 from vault.core.flow import (
@@ -27,6 +30,7 @@ from vault.core.flow import (
 from vault.core.ids import RecordingId
 from vault.core.media import SrtpSuite
 from vault.recorder.config import RecorderConfig
+from vault.recorder.watch import SILENT
 from vault.sealing.chunks import context
 from vault.sealing.metadata import SessionMetadata
 from vault.sealing.padding import unpad
@@ -378,3 +382,52 @@ def test_with_warden_and_stores_down_calls_are_recorded_and_shipped_later(
 
 def ports(sdp: str) -> list[int]:
     return [int(line.split()[1]) for line in sdp.splitlines() if line[:2] == "m="]
+
+
+def test_a_manifest_that_cannot_be_written_is_tried_until_it_is(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, config=RecorderConfig(watch_interval_s=0.05))
+
+    async def scene() -> None:
+        async with world.tap() as tap:
+            answer = await tap.desk.open(order(silent_offer()))
+            folder = world.spool.directory / answer.recording_id
+            # In the way of the manifest's private name: the disk says no.
+            obstacle = folder / f".manifest.{os.getpid()}.new"
+            obstacle.mkdir()
+            with pytest.raises(UnavailableError):
+                await tap.desk.close(PBX, answer.recording_id)
+            status = await tap.desk.status(PBX, answer.recording_id)
+            with pytest.raises(ConflictError):
+                await tap.desk.renew(PBX, answer.recording_id, offer=silent_offer())
+            obstacle.rmdir()
+            await until(lambda: not tap.desk.sessions)
+            await tap.desk.close(PBX, answer.recording_id)
+            await shipped(world, answer.recording_id)
+
+        assert "recording" == status.state
+        assert HowEnded.BYE is world.manifest(answer.recording_id).how
+
+    asyncio.run(scene())
+
+
+def test_a_session_without_an_authentic_packet_is_said_once_in_the_log(
+    tmp_path: Path,
+) -> None:
+    config = RecorderConfig(silence_alarm_s=0.1, watch_interval_s=0.05)
+    world = World(tmp_path, config=config)
+
+    async def scene() -> None:
+        async with world.tap() as tap:
+            answer = await tap.desk.open(order(silent_offer()))
+            session = tap.desk.sessions[answer.recording_id]
+            with structlog.testing.capture_logs() as said:
+                await until(lambda: session.alarmed)
+                await asyncio.sleep(0.3)
+
+        assert [answer.recording_id] == [
+            line["recording"] for line in said if line["event"] == SILENT
+        ]
+
+    asyncio.run(scene())
