@@ -22,8 +22,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
-import structlog
-
 from vault.core.canonical import JsonObject
 from vault.core.errors import (
     AuditUnavailableError,
@@ -33,6 +31,7 @@ from vault.core.errors import (
 )
 from vault.trust import answers, frames
 from vault.trust import messages as m
+from vault.warden.journal import say
 from vault.warden.roles import Role
 from vault.warden.service import WardenService
 
@@ -41,8 +40,6 @@ EVENT_CALL_BROKE: Final = "warden.call.broke"
 
 _MAX_IN_FLIGHT: Final = 128
 _THREADS: Final = 32
-
-_logger = structlog.get_logger()
 
 
 class Connection:
@@ -89,9 +86,7 @@ class Connection:
             while (octets := frames.receive(self._sock)) is not None:
                 self._take(octets, time.monotonic())
         except InvalidInputError as exc:
-            _logger.warning(
-                EVENT_CONNECTION_REFUSED, role=str(self._role), why=str(exc)
-            )
+            say("warning", EVENT_CONNECTION_REFUSED, role=str(self._role), why=str(exc))
             # What is in flight is abandoned, too: this peer is not one of ours.
             with suppress(OSError):
                 self._sock.shutdown(socket.SHUT_RDWR)
@@ -128,7 +123,8 @@ class Connection:
         except VaultError as exc:
             return m.encode_refusal(envelope.id, exc)
         except Exception as exc:  # noqa: BLE001 - the request ends here; its peer must hear of it
-            _logger.error(  # noqa: TRY400 - the message of an unknown exception may hold what no log may
+            say(
+                "error",
                 EVENT_CALL_BROKE,
                 call=envelope.call,
                 error=type(exc).__name__,

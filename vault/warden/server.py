@@ -25,14 +25,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-import structlog
-
 from vault.audit.entry import Action, Draft
 from vault.core.errors import AuditUnavailableError, VaultError
 from vault.core.flow import Actor, ActorKind, Caller
 from vault.trust.interfaces import WardenHealth
 from vault.warden.connection import Connection
 from vault.warden.interfaces import LogWriter
+from vault.warden.journal import say
 from vault.warden.roles import Role, parse_role
 from vault.warden.service import VIA_WARDEN, WardenParts, WardenService
 from vault.warden.writer import LeafWriter
@@ -47,8 +46,6 @@ _MAX_CONNECTIONS: Final = 64
 _UPKEEP_INTERVAL_S: Final = 3600.0
 _PATIENCE_S: Final = 2.5
 "A little more than a request may take."
-
-_logger = structlog.get_logger()
 
 
 class Warden:
@@ -123,7 +120,7 @@ class Warden:
                 target=self._care, name="warden-caretaker"
             )
             self._caretaker.start()
-        _logger.info(EVENT_STARTED, connections=len(inherited))
+        say("info", EVENT_STARTED, connections=len(inherited))
 
     def attach(self, role: str, sock: socket.socket) -> None:
         """Serve one more socket of *role*; a warden that stops closes it at once.
@@ -189,11 +186,11 @@ class Warden:
         try:
             self.append(_process_draft(Action.PROCESS_STOPPED))
         except AuditUnavailableError as exc:
-            _logger.warning(EVENT_STOPPED, why=str(exc))
+            say("warning", EVENT_STOPPED, why=str(exc))
         self._writer.stop()
         os.close(self._wake_read)
         os.close(self._wake_write)
-        _logger.info(EVENT_STOPPED)
+        say("info", EVENT_STOPPED)
 
     # ----------------------------------------------------------- connections
 
@@ -201,7 +198,7 @@ class Warden:
         with self._lock:
             self._connections = [each for each in self._connections if each.is_alive]
             if self._stopping.is_set() or len(self._connections) >= _MAX_CONNECTIONS:
-                _logger.warning(EVENT_PEER_REFUSED, role=str(role), why="too many")
+                say("warning", EVENT_PEER_REFUSED, role=str(role), why="too many")
                 sock.close()
                 return
             connection = Connection(sock, role, self._service)
@@ -225,7 +222,7 @@ class Warden:
         uid = _peer_uid(sock)
         role = self._uid_roles.get(uid)
         if role is None:
-            _logger.warning(EVENT_PEER_REFUSED, uid=uid, why="no role")
+            say("warning", EVENT_PEER_REFUSED, uid=uid, why="no role")
             sock.close()
             return
         self._serve(sock, role)
@@ -243,7 +240,7 @@ class Warden:
             self._upkeep(self)
         except VaultError as exc:
             # Taps go on with the newest keys they know; the next hour tries again.
-            _logger.error(EVENT_UPKEEP_FAILED, why=str(exc))  # noqa: TRY400 - expected, and its message says all
+            say("error", EVENT_UPKEEP_FAILED, why=str(exc))
 
 
 def _peer_uid(sock: socket.socket) -> int:

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-import structlog
-
 from vault.audit.entry import Action, Draft, Result
 from vault.core import canonical
 from vault.core.canonical import JsonObject
@@ -47,6 +45,7 @@ from vault.trust.interfaces import IndexToken, SealedRow, WardenHealth
 from vault.warden import roles, rows
 from vault.warden.index import FIELDS, BlindIndex
 from vault.warden.interfaces import EnvelopeReader, SealedRows, VaultKeys
+from vault.warden.journal import say
 from vault.warden.leaves import LeafMaker, text_key
 from vault.warden.rates import ReleaseRates, Verdict
 from vault.warden.roles import Role
@@ -61,8 +60,6 @@ _ANSWER_BUDGET_BYTES: Final = 900_000
 
 _CLOCK_SKEW_NS: Final = 24 * 3600 * NS_PER_S
 "How far a tap's clock may run ahead of ours."
-
-_logger = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +165,11 @@ class WardenService:
             except ConflictError:
                 if not draft.source:
                     raise
-                _logger.info(
-                    EVENT_LATE_ENTRY_AGAIN, source=draft.source, seq=draft.source_seq
+                say(
+                    "info",
+                    EVENT_LATE_ENTRY_AGAIN,
+                    source=draft.source,
+                    seq=draft.source_seq,
                 )
 
     # -------------------------------------------------------------- release
@@ -200,7 +200,7 @@ class WardenService:
         actor = str(request.caller.actor)
         verdict = self._rates.count(actor)
         if verdict is Verdict.ADMITTED_WITH_ALARM:
-            _logger.warning(EVENT_RELEASE_ALARM, actor=actor, via=str(call.role))
+            say("warning", EVENT_RELEASE_ALARM, actor=actor, via=str(call.role))
         if verdict is Verdict.REFUSED:
             call.leaf(
                 _release_draft(request, result=Result.REFUSED, reason="throttled")

@@ -26,8 +26,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import structlog
-
 from vault.core.errors import (
     AuditUnavailableError,
     ConflictError,
@@ -37,6 +35,7 @@ from vault.core.errors import (
 )
 from vault.trust.interfaces import WardenHealth
 from vault.warden.interfaces import Leaf, LogWriter
+from vault.warden.journal import say
 
 EVENT_LOG_FAILED: Final = "warden.log.failed"
 EVENT_LOG_RECOVERED: Final = "warden.log.recovered"
@@ -50,8 +49,6 @@ _MAX_BATCH: Final = 256
 
 _PERSONAL: Final = (ConflictError, InvalidInputError)
 "What one call's leaves are refused for, and not the whole batch's."
-
-_logger = structlog.get_logger()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -217,7 +214,7 @@ class LeafWriter:
             return exc
         except Exception as exc:  # noqa: BLE001 - the thread ends here: without it everyone would wait for nobody
             self._failed(f"broken ({type(exc).__name__})")
-            _logger.error(EVENT_LOG_FAILED, where=_where(exc))  # noqa: TRY400 - the message of an unknown exception may hold what no log may
+            say("error", EVENT_LOG_FAILED, where=_where(exc))
             return AuditUnavailableError("the log is broken")
         self._succeeded()
         return None
@@ -226,12 +223,12 @@ class LeafWriter:
         self._tried_s = self._durable_s = self._monotonic()
         if self._trouble and not self._broken:
             self._trouble = ""
-            _logger.info(EVENT_LOG_RECOVERED)
+            say("info", EVENT_LOG_RECOVERED)
 
     def _failed(self, trouble: str) -> None:
         self._tried_s = self._monotonic()
         if not self._trouble:
-            _logger.error(EVENT_LOG_FAILED, trouble=trouble)
+            say("error", EVENT_LOG_FAILED, trouble=trouble)
         self._trouble = trouble
 
 
