@@ -1,0 +1,132 @@
+import pytest
+
+from tests.simulators.asgi import SignedInAs
+from tests.simulators.web_vault import Call, WebVault
+from vault.core.flow import Reason, RecordingState
+
+HOSTILE = "<script>alert(1)</script>\"' onerror=x"
+
+
+class TestList:
+    def test_the_address_is_the_query(
+        self, shared_vault: WebVault, in_browser: SignedInAs
+    ) -> None:
+        wanted = shared_vault.record(Call(caller="+420 224 177 111"))
+        other = shared_vault.record()
+
+        page = in_browser("ada").get("/recordings?party=%2B420224177111").text
+
+        assert (wanted in page, other in page) == (True, False)
+        assert 'value="+420224177111"' in page
+
+    def test_an_empty_list_says_what_to_do(self, in_browser: SignedInAs) -> None:
+        page = in_browser("ada").get("/recordings?to=2001-01-01").text
+
+        assert "Nothing matches" in page
+
+    def test_empty_filters_of_a_form_narrow_nothing(
+        self, in_browser: SignedInAs
+    ) -> None:
+        answer = in_browser("ada").get(
+            "/recordings?from=&to=&party=&agent=&workgroup=&state="
+        )
+
+        assert answer.status_code == 200
+
+    def test_a_filter_that_makes_no_sense_is_a_page_that_says_so(
+        self, in_browser: SignedInAs
+    ) -> None:
+        answer = in_browser("ada").get("/recordings?state=odd")
+
+        assert (answer.status_code, "no such state" in answer.text) == (422, True)
+
+    def test_what_a_pbx_sent_is_text_and_never_markup(
+        self, shared_vault: WebVault, in_browser: SignedInAs
+    ) -> None:
+        id = shared_vault.record(
+            Call(
+                caller=HOSTILE,
+                callee=HOSTILE,
+                agent=HOSTILE,
+                attributes={HOSTILE: HOSTILE},
+            )
+        )
+        client = in_browser("ada")
+
+        pages = client.get("/recordings").text + client.get(f"/recordings/{id}").text
+
+        assert "<script>alert" not in pages
+        assert "&lt;script&gt;alert" in pages
+
+
+class TestRecording:
+    @pytest.mark.parametrize(
+        ("call", "words", "player"),
+        [
+            (Call(), "Play", True),
+            (
+                Call(state=RecordingState.PARTIAL, reason=Reason.CUT),
+                "Part of this call is missing: the call was cut off",
+                True,
+            ),
+            (
+                Call(state=RecordingState.FAILED, reason=Reason.NO_MEDIA),
+                "There is nothing to play: no media arrived.",
+                False,
+            ),
+            (
+                Call(state=RecordingState.RECORDING),
+                "This call is still being recorded.",
+                False,
+            ),
+        ],
+    )
+    def test_what_can_be_played_has_a_player_and_the_rest_says_why(
+        self,
+        shared_vault: WebVault,
+        in_browser: SignedInAs,
+        call: Call,
+        words: str,
+        player: bool,
+    ) -> None:
+        id = shared_vault.record(call)
+
+        page = in_browser("ada").get(f"/recordings/{id}").text
+
+        assert (words in page, "data-recording" in page) == (True, player)
+
+    def test_another_workgroups_recording_is_the_page_of_what_is_missing(
+        self, shared_vault: WebVault, in_browser: SignedInAs
+    ) -> None:
+        id = shared_vault.record(Call(workgroup="sales"))
+        bob = in_browser("bob")
+
+        foreign, missing = bob.get(f"/recordings/{id}"), bob.get("/recordings/x")
+
+        assert (foreign.status_code, missing.status_code) == (404, 404)
+        assert id not in foreign.text
+
+    def test_a_waiting_page_draws_itself_again_when_there_is_news(
+        self, shared_vault: WebVault, in_browser: SignedInAs
+    ) -> None:
+        waiting = shared_vault.record(Call(state=RecordingState.RECORDING))
+        ready = shared_vault.record()
+        client = in_browser("ada")
+
+        still = client.get(f"/recordings/{waiting}/state")
+        news = client.get(f"/recordings/{ready}/state")
+
+        assert (still.status_code, "hx-refresh" in still.headers) == (204, False)
+        assert (news.status_code, news.headers["hx-refresh"]) == (200, "true")
+
+    def test_without_a_warden_the_page_is_a_503_page(
+        self, own_vault: WebVault, in_browser: SignedInAs
+    ) -> None:
+        id = own_vault.record()
+        client = in_browser("ada", own_vault)
+        own_vault.stop_warden()
+
+        answer = client.get(f"/recordings/{id}")
+
+        assert answer.status_code == 503
+        assert "+49 30 901820" not in answer.text
