@@ -27,6 +27,8 @@ from vault.renditions.mixdown import Block
 MEDIA_TYPE: Final = "audio/flac"
 
 _STREAMINFO: Final = 0
+_STREAMINFO_SIZE: Final = 34
+_FINAL: Final = "new_extradata"
 _SEEKTABLE: Final = 3
 _LAST_BLOCK: Final = 0x80
 _POINT: Final = struct.Struct(">QQH")
@@ -46,6 +48,7 @@ class FlacWriter:
         self._codec = codec
         self._frames: list[bytes] = []
         self._points: list[bytes] = []
+        self._streaminfo = b""
         self._written = self._size = self._next_point = 0
 
     def write(self, block: Block) -> None:
@@ -60,8 +63,9 @@ class FlacWriter:
     def finish(self) -> bytes:
         """Return the file."""
         self._encode(None)
-        streaminfo = bytes(self._codec.extradata or b"")
-        table = b"".join(self._points)
+        streaminfo, table = self._streaminfo, b"".join(self._points)
+        if len(streaminfo) != _STREAMINFO_SIZE:
+            raise RuntimeError("the encoder gave no STREAMINFO at its end")
         header = (
             b"fLaC"
             + _block_header(_STREAMINFO, streaminfo)
@@ -73,9 +77,13 @@ class FlacWriter:
 
     def _encode(self, frame: av.AudioFrame | None) -> None:
         for packet in self._codec.encode(frame):
+            # The last packet has no frame: it brings the final STREAMINFO.  The
+            # codec's own copy is no good then, its MD5 was finished twice.
+            if packet.has_sidedata(_FINAL):
+                self._streaminfo = bytes(packet.get_sidedata(_FINAL))
             octets = bytes(packet)
             if not octets:
-                continue  # the flush also returns a packet that holds no frame
+                continue
             if packet.pts is not None and packet.pts >= self._next_point:
                 samples = packet.duration or self._codec.frame_size
                 self._points.append(_POINT.pack(packet.pts, self._size, samples))

@@ -1,0 +1,120 @@
+from collections.abc import Sequence
+
+import numpy as np
+
+from tests.simulators.calls import (
+    START_NS,
+    Phone,
+    Sent,
+    added,
+    babble,
+    capture,
+    counted,
+)
+from vault.core import canonical
+from vault.core.clock import rfc3339
+from vault.core.flow import HowEnded
+from vault.core.ids import new_recording_id
+from vault.renditions.mixdown import timeline_of
+from vault.renditions.packets import CaptureReader
+from vault.renditions.peaks import PeaksWriter
+from vault.renditions.quality import certificate, summary
+from vault.sealing.manifest import Manifest, StreamCount
+
+
+def certified(packets: Sequence[Sent], streams: tuple[StreamCount, ...] = ()) -> dict:
+    reader = CaptureReader()
+    reader.feed(capture(packets, added(0, "agent"), added(1, "screen", media="video")))
+    read = reader.finish()
+    timeline = timeline_of(read)
+    peaks = PeaksWriter(labels=[each.label for each in timeline.channels])
+    for block in timeline.blocks():
+        peaks.write(block)
+    id = new_recording_id()
+    manifest = Manifest(
+        recording_id=id,
+        tap="tap-1",
+        started=rfc3339(START_NS),
+        ended=rfc3339(START_NS),
+        how=HowEnded.BYE,
+        objects=(),
+        streams=streams,
+    )
+    return canonical.parse(
+        certificate(
+            id,
+            manifest=manifest,
+            streams=read,
+            timeline=timeline,
+            peaks=peaks,
+            cut_bytes=3,
+        )
+    )
+
+
+def test_a_clean_call_has_nothing_to_report() -> None:
+    (stream, _) = certified(Phone().say(babble(2)))["streams"]
+
+    assert stream["gaps"] == {
+        "count": 0,
+        "longest_ms": 0,
+        "spans_ms": [],
+        "total_ms": 0,
+    }
+    assert {"received": 100, "expected": 100, "lost": 0, "duplicated": 0} == {
+        name: stream[name] for name in ("received", "expected", "lost", "duplicated")
+    }
+
+
+def test_loss_is_counted_and_found_in_time() -> None:
+    packets = Phone().say(babble(4))
+
+    (stream, _) = certified(packets[:50] + packets[75:150] + packets[151:])["streams"]
+
+    assert stream["lost"] == 26
+    assert stream["gaps"] == {
+        "count": 2,
+        "longest_ms": 500,
+        "spans_ms": [[1000, 500], [3000, 20]],
+        "total_ms": 520,
+    }
+
+
+def test_what_the_tap_counted_is_in_it() -> None:
+    found = certified(
+        Phone().say(babble(1)),
+        (counted(received=70, authentic=50),),
+    )
+
+    assert found["streams"][0]["rejected"] == {"unauthenticated": 20}
+    assert (found["how"], found["cut_bytes"]) == ("bye", 3)
+
+
+def test_the_summary_takes_losses_from_the_capture_and_the_rest_from_the_tap() -> None:
+    packets = Phone().say(babble(2))
+    reader = CaptureReader()
+    reader.feed(capture(packets[:20] + packets[30:], added(0, "+49 89 1234")))
+    read = reader.finish()
+
+    (status,) = summary(read, [counted(received=95, authentic=90)], timeline_of(read))
+
+    assert (status.label, status.codec) == ("agent", "PCMU")
+    assert (status.packets_received, status.packets_authentic) == (95, 90)
+    assert status.packets_lost == 10
+
+
+def test_a_tap_that_died_left_no_counters_and_the_capture_has_to_do() -> None:
+    reader = CaptureReader()
+    reader.feed(capture(Phone().say(babble(1)), added(0, "agent")))
+    read = reader.finish()
+
+    (status,) = summary(read, [], timeline_of(read))
+
+    assert (status.packets_received, status.packets_authentic) == (50, 50)
+    assert status.suite == "AES_CM_128_HMAC_SHA1_80"
+
+
+def test_silence_is_told_per_channel() -> None:
+    (channel,) = certified(Phone().say(np.full(16_000, 0xFF, np.uint8)))["channels"]
+
+    assert channel == {"label": "agent", "silence_ms": 2000}

@@ -1,0 +1,136 @@
+from collections.abc import Sequence
+
+import pytest
+
+from tests.simulators.calls import (
+    OPUS,
+    PCMU,
+    START_NS,
+    Phone,
+    added,
+    babble,
+    capture,
+    counted,
+    record,
+)
+from vault.core.flow import HowEnded, Reason, RecordingState
+from vault.renditions.packets import CaptureReader, StreamPackets
+from vault.renditions.verdict import judge
+from vault.sealing.manifest import StreamCount
+from vault.tap.capture import Kind
+
+AUDIO = capture(Phone().say(babble(1)), added(0, "agent", payloads=(PCMU,)))
+FOREIGN = capture(
+    Phone(stream=1, payload_type=96).say(babble(1)),
+    added(1, "customer", payloads=(OPUS,)),
+)
+NOTHING = added(0, "agent")
+
+
+def undecryptable(packets: int) -> bytes:
+    return record(Kind.UNDECRYPTABLE, 0, bytes(172), at_ns=START_NS) * packets
+
+
+def read(part: bytes) -> Sequence[StreamPackets]:
+    reader = CaptureReader()
+    reader.feed(part)
+    return reader.finish()
+
+
+def verdict(
+    part: bytes,
+    *counts: StreamCount,
+    how: HowEnded = HowEnded.BYE,
+    damaged: bool = False,
+) -> tuple[RecordingState, Reason | None]:
+    found = judge(read(part), counts, how=how, damaged=damaged)
+    return found.state, found.reason
+
+
+READY = (RecordingState.READY, None)
+
+
+def partial(reason: Reason) -> tuple[RecordingState, Reason]:
+    return RecordingState.PARTIAL, reason
+
+
+def failed(reason: Reason) -> tuple[RecordingState, Reason]:
+    return RecordingState.FAILED, reason
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (AUDIO, READY),
+        (NOTHING, failed(Reason.NO_MEDIA)),
+        (b"", failed(Reason.NO_MEDIA)),
+        (NOTHING + undecryptable(1), partial(Reason.SRTP_UNAUTHENTICATED)),
+        (AUDIO + undecryptable(24), partial(Reason.SRTP_UNAUTHENTICATED)),
+        (AUDIO + FOREIGN, partial(Reason.CODEC_UNSUPPORTED)),
+        (FOREIGN, partial(Reason.CODEC_UNSUPPORTED)),
+        (FOREIGN + undecryptable(60), partial(Reason.SRTP_UNAUTHENTICATED)),
+    ],
+)
+def test_what_a_capture_holds_decides(
+    part: bytes, expected: tuple[RecordingState, Reason | None]
+) -> None:
+    assert expected == verdict(part)
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        (HowEnded.BYE, READY),
+        (HowEnded.CUT, partial(Reason.CUT)),
+        (HowEnded.RECOVERED, partial(Reason.CUT)),
+        (HowEnded.TIMEOUT, partial(Reason.TIMEOUT)),
+    ],
+)
+def test_how_the_call_ended_decides_where_there_is_audio(
+    how: HowEnded, expected: tuple[RecordingState, Reason | None]
+) -> None:
+    assert expected == verdict(AUDIO, how=how)
+    assert failed(Reason.NO_MEDIA) == verdict(NOTHING, how=how)
+
+
+def test_damage_comes_before_everything() -> None:
+    assert partial(Reason.STORE_DAMAGED) == verdict(
+        AUDIO, how=HowEnded.CUT, damaged=True
+    )
+    assert failed(Reason.STORE_DAMAGED) == verdict(NOTHING, damaged=True)
+
+
+def test_a_few_forged_packets_do_not_spoil_a_long_call() -> None:
+    count = counted(received=30_024, authentic=30_000, kept=24)
+
+    assert READY == verdict(AUDIO, count)
+
+
+@pytest.mark.parametrize(("forged", "received"), [(25, 30_000), (3, 200)])
+def test_half_a_second_or_a_hundredth_of_them_do(forged: int, received: int) -> None:
+    count = counted(received=received, authentic=received - forged)
+
+    assert partial(Reason.SRTP_UNAUTHENTICATED) == verdict(AUDIO, count)
+
+
+def test_a_replay_is_no_failed_authentication() -> None:
+    count = StreamCount(
+        stream=0,
+        label="agent",
+        suite="AEAD_AES_128_GCM",
+        media="audio",
+        received=100,
+        authentic=50,
+        rejected={"replayed": 50},
+    )
+
+    assert READY == verdict(AUDIO, count)
+
+
+def test_the_codec_of_a_screen_is_not_asked_for() -> None:
+    screen = capture(
+        Phone(stream=1, payload_type=96).say(babble(1)),
+        added(1, "screen", media="video", payloads=(OPUS,)),
+    )
+
+    assert READY == verdict(AUDIO + screen)
