@@ -22,7 +22,6 @@ from vault.objects.directory import DirectoryStore
 from vault.objects.interfaces import ObjectStore
 
 _BUCKET: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,50})[a-z0-9]")
-_ENDPOINT: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]+)?")
 _YES_NO: Final = {"true": True, "false": False}
 
 
@@ -85,9 +84,7 @@ def _buckets(
     if "@" in parts.netloc:
         raise ConfigurationError("an s3 URL holds no credentials")
     bucket = parts.path.removeprefix("/")
-    if parts.fragment or not (
-        _ENDPOINT.fullmatch(parts.netloc) and _BUCKET.fullmatch(bucket)
-    ):
+    if parts.fragment or not _BUCKET.fullmatch(bucket):
         raise ConfigurationError("an s3 URL is s3://host:port/bucket")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = options.keys() - {"region", "secure"}

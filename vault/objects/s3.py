@@ -49,6 +49,7 @@ _PART_SIZE: Final = 16 * 1024 * 1024
 "Octets sent, and held in memory, at a time."
 _OK: Final = 200
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket"})
+_ENDPOINT: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]+)?")
 _CODE: Final = re.compile(r"[A-Za-z0-9]{1,60}")
 _OURS_ALREADY: Final = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
@@ -72,7 +73,13 @@ class S3Config:
 
 
 def client(config: S3Config) -> Minio:
-    """Return a client that gives up in time; share it between buckets."""
+    """Return a client that gives up in time; share it between buckets.
+
+    Raises:
+        ConfigurationError: *config* names no endpoint.
+    """
+    if not _ENDPOINT.fullmatch(config.endpoint):
+        raise ConfigurationError("an S3 endpoint is host:port")
     pool = urllib3.PoolManager(
         timeout=urllib3.Timeout(
             connect=config.connect_timeout_s, read=config.read_timeout_s
