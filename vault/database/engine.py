@@ -55,7 +55,8 @@ def open_engine(url: str, *, schema: str, relaxed_for_tests: bool = False) -> En
             servers that run with ``fsync=off``.
 
     Raises:
-        ConfigurationError: The URL is neither, or not readable.
+        ConfigurationError: The URL is neither, or not readable; the folder is
+            missing, or the file is a link or cannot be opened.
     """
     try:
         parsed = make_url(url)
@@ -94,7 +95,10 @@ def _sqlite(url: URL, schema: str) -> Engine:
         raise ConfigurationError("sqlite: needs a folder")
     file = Path(url.database) / f"{schema}.sqlite"
     # SQLite creates its file with the umask's rights: make it private first.
-    descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    try:
+        descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    except OSError as exc:
+        raise ConfigurationError(f"cannot open {file}: {exc.strerror}") from None
     os.close(descriptor)
     engine = create_engine(
         URL.create("sqlite", database=str(file)),

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Engine, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
 
-from vault.core.errors import ConfigurationError, DatabaseUnavailableError
+from vault.core.errors import ConfigurationError
 from vault.database.engine import reading, transaction
 
 _LOCK: Final = 0x0CA11FA17
@@ -73,13 +72,9 @@ def upgrade(engine: Engine, *, folder: Path, schema: str, head: str) -> Sequence
 
 
 def _revision(engine: Engine) -> str | None:
-    try:
-        if not inspect(engine).has_table(_VERSION_TABLE):
-            return None
-    except SQLAlchemyError as exc:
-        raise DatabaseUnavailableError(
-            f"the database failed ({type(exc).__name__})"
-        ) from None
+    # Through `reading`: a start must not wait for the write lock of others.
     with reading(engine) as connection:
+        if not inspect(connection).has_table(_VERSION_TABLE):
+            return None
         query = text(f"SELECT version_num FROM {_VERSION_TABLE}")  # noqa: S608 - our own constant
         return connection.execute(query).scalar()

@@ -46,7 +46,7 @@ class TestSqlite:
     def test_a_link_in_the_files_place_is_not_followed(self, tmp_path: Path) -> None:
         (tmp_path / "catalog.sqlite").symlink_to(tmp_path / "elsewhere")
 
-        with pytest.raises(OSError, match="catalog"):
+        with pytest.raises(ConfigurationError, match="catalog"):
             open_engine(f"sqlite:///{tmp_path}", schema="catalog")
 
     def test_processes_that_open_a_new_file_together_all_get_in(
