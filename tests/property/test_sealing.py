@@ -106,6 +106,16 @@ def test_a_flipped_bit_is_noticed_where_it_is(at: int, bit: int) -> None:
         open_sealed(damaged, key=KEY, context=CONTEXT)
 
 
+def test_every_single_flip_of_a_small_object_is_refused() -> None:
+    small = chunks.seal(b"hello", key=KEY, context=CONTEXT)
+
+    for bit in range(8 * len(small)):
+        octets = bytearray(small)
+        octets[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(IntegrityError):
+            open_sealed(bytes(octets), key=KEY, context=CONTEXT)
+
+
 @given(size=st.integers(0, len(SEALED) - 1))
 def test_a_shortened_object_is_refused(size: int) -> None:
     with pytest.raises(IntegrityError):
