@@ -15,14 +15,11 @@ import signal
 import socket
 import stat
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import structlog
-from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from vault import process
 from vault.config import Settings, passphrase
@@ -30,6 +27,8 @@ from vault.core.errors import ConfigurationError, UnavailableError
 from vault.core.secrets import SecretBytes
 from vault.serving import logs
 from vault.serving.children import Child
+from vault.serving.metrics import serve_metrics
+from vault.wiring import Installation
 
 SERVING: Final = "serving"
 STOPPING: Final = "stopping"
@@ -100,7 +99,7 @@ class Serve:
                 child.spawn()
             for child in others:
                 child.await_ready()
-            self._serve_metrics()
+            serve_metrics(Installation(self._settings), self._children)
         except (UnavailableError, OSError) as exc:
             self.stop()
             raise UnavailableError(str(exc)) from None
@@ -125,35 +124,6 @@ class Serve:
             self._children[name].stop(within_s=_STOP_WITHIN_S[name])
         self._listener.close()
         self._settings.socket_path.unlink(missing_ok=True)
-
-    def _serve_metrics(self) -> None:
-        registry = CollectorRegistry()
-        registry.register(_Children(self._children))
-        endpoint = self._settings.metrics_listen
-        start_http_server(endpoint.port, addr=endpoint.host, registry=registry)
-
-
-class _Children(Collector):
-    """Reads the children when somebody asks; keeps no numbers of its own."""
-
-    def __init__(self, children: dict[str, Child]) -> None:
-        self._children = children
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield one gauge per fact, labelled by process."""
-        up = GaugeMetricFamily(
-            "callvault_process_up", "1 while the process runs", labels=["process"]
-        )
-        restarts = GaugeMetricFamily(
-            "callvault_process_restarts",
-            "Restarts in a row since it last ran for a minute",
-            labels=["process"],
-        )
-        for name, child in self._children.items():
-            up.add_metric([name], float(child.alive))
-            restarts.add_metric([name], child.restarts)
-        yield up
-        yield restarts
 
 
 def _listen(path: Path) -> socket.socket:

@@ -1,0 +1,130 @@
+"""Metrics of an installation: read when somebody asks, never counted on the way.
+
+Guarantees: a part that cannot be read is missing from the answer and named by
+``callvault_part_readable 0``; the others are there.  Nothing here tells what a
+recording is about or whose it is.
+
+Spec: docs/reference/metrics-and-health.md; the Prometheus exposition format.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from vault.catalog.recordings import Recordings
+from vault.core.errors import VaultError
+from vault.serving.children import Child
+from vault.spool.ledger import SpoolState, read_status
+from vault.trust.client import WardenClient
+from vault.wiring import Installation
+
+_Part = Callable[[], Iterator[Metric]]
+_PART_READABLE: Final = "callvault_part_readable"
+
+
+def serve_metrics(installation: Installation, children: Mapping[str, Child]) -> None:
+    """Answer ``/metrics`` in a thread, on the configured loopback port.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    registry = CollectorRegistry()
+    registry.register(_Installation(installation, children))
+    endpoint = installation.settings.metrics_listen
+    start_http_server(endpoint.port, addr=endpoint.host, registry=registry)
+
+
+class _Installation(Collector):
+    """Reads processes, catalog, spool and log."""
+
+    def __init__(
+        self, installation: Installation, children: Mapping[str, Child]
+    ) -> None:
+        self._installation = installation
+        self._children = children
+        self._warden = WardenClient.at(installation.settings.socket_path)
+
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing beforehand: registering must not read a database."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield what can be read now."""
+        yield from self._processes()
+        readable = GaugeMetricFamily(
+            _PART_READABLE,
+            "1 if this part of the metrics could be read",
+            labels=["part"],
+        )
+        parts: Mapping[str, _Part] = {
+            "catalog": self._recordings,
+            "spool": self._spool,
+            "log": self._log,
+        }
+        for name, read in parts.items():
+            try:
+                found = list(read())
+            except (VaultError, OSError):
+                found = []
+            readable.add_metric([name], float(bool(found)))
+            yield from found
+        yield readable
+
+    def _processes(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily(
+            "callvault_process_up", "1 while the process runs", labels=["process"]
+        )
+        restarts = GaugeMetricFamily(
+            "callvault_process_restarts",
+            "Restarts in a row since it last ran for a minute",
+            labels=["process"],
+        )
+        for name, child in self._children.items():
+            up.add_metric([name], float(child.alive))
+            restarts.add_metric([name], child.restarts)
+        yield up
+        yield restarts
+
+    def _recordings(self) -> Iterator[Metric]:
+        gauge = GaugeMetricFamily(
+            "callvault_recordings", "Recordings by state", labels=["state"]
+        )
+        catalog = Recordings(self._installation.catalog_as_it_is)
+        for state, count in catalog.counts().items():
+            gauge.add_metric([str(state)], count)
+        yield gauge
+
+    def _spool(self) -> Iterator[Metric]:
+        waiting = read_status(self._installation.settings.spool_folder)
+        sessions = GaugeMetricFamily(
+            "callvault_spool_sessions", "Sessions in the spool", labels=["state"]
+        )
+        for state in SpoolState:
+            count = sum(one.state is state for one in waiting)
+            sessions.add_metric([str(state)], count)
+        yield sessions
+        yield GaugeMetricFamily(
+            "callvault_spool_bytes",
+            "Sealed octets in the spool",
+            value=sum(one.bytes for one in waiting),
+        )
+        ended = [one.age_s for one in waiting if one.state is not SpoolState.RECORDING]
+        yield GaugeMetricFamily(
+            "callvault_spool_oldest_seconds",
+            "Age of the oldest ended session that is not in the store",
+            value=max(ended, default=0.0),
+        )
+
+    def _log(self) -> Iterator[Metric]:
+        health = self._warden.health()
+        yield GaugeMetricFamily(
+            "callvault_audit_healthy",
+            "1 while the trail can be written: without it nothing is played",
+            value=float(health.healthy),
+        )
+        yield GaugeMetricFamily(
+            "callvault_audit_entries", "Entries in the trail", value=health.log_size
+        )
