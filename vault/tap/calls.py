@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from vault.core.canonical import JsonValue
-from vault.core.ids import RecordingId
+from vault.core.ids import RecordingId, recording_id_octets
 from vault.core.secrets import SecretBytes
 from vault.tap.capture import (
     WHOLE_CALL,
@@ -89,12 +89,22 @@ class Call:
     """One call being captured."""
 
     # Plain attributes: read per batch.
-    __slots__ = ("capturing", "dek", "id", "is_dirty", "part", "paused", "streams")
+    __slots__ = (
+        "capturing",
+        "dek",
+        "id",
+        "is_dirty",
+        "octets",
+        "part",
+        "paused",
+        "streams",
+    )
 
     def __init__(
         self, *, recording_id: RecordingId, dek: SecretBytes, part: Part, paused: bool
     ) -> None:
         self.id = recording_id
+        self.octets = recording_id_octets(recording_id)
         self.dek = dek
         self.part = part
         self.paused = paused

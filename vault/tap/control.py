@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from vault.core.ids import RecordingId, recording_id_octets
+from vault.core.ids import RecordingId
 from vault.core.media import PayloadFormat, SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.tap.calls import Stream
@@ -54,6 +54,7 @@ COUNTERS: Final = 1
 _MAX_FDS: Final = 128
 _COUNTERS_BYTES: Final = 48 * 1024
 _REASONS: Final = tuple(Rejection)
+_NO_REASON: Final = (0,) * len(_REASONS)
 _HEAD: Final = struct.Struct(f"<16sHBB4Q{len(_REASONS)}Q")
 _SPAN: Final = struct.Struct("<IqqQ")
 
@@ -296,13 +297,14 @@ def unpack_counters(message: bytes) -> Iterator[Snapshot]:
 def _counters(stream: Stream) -> bytes:
     count = stream.count
     tracks = count.ssrcs.tracks
+    rejected = count.rejected
     head = _HEAD.pack(
-        recording_id_octets(stream.call.id),
+        stream.call.octets,
         stream.call.part.number,
         stream.order.index,
         len(tracks),
         *(count.authentic, count.rtcp, count.kept, count.not_captured),
-        *(count.rejected.get(reason, 0) for reason in _REASONS),
+        *([rejected.get(reason, 0) for reason in _REASONS] if rejected else _NO_REASON),
     )
     return head + b"".join(
         _SPAN.pack(ssrc, t.first, t.last, t.packets) for ssrc, t in tracks.items()
