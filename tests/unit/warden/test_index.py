@@ -1,5 +1,7 @@
 import hashlib
 import hmac
+import re
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +82,16 @@ def test_nothing_has_no_token(index: BlindIndex) -> None:
 def test_there_are_no_other_fields(index: BlindIndex) -> None:
     with pytest.raises(InvalidInputError):
         index.token(field="party", value="1", month="2026-11")
+
+
+def test_the_tokens_in_the_format_page_are_ours(index: BlindIndex) -> None:
+    page = Path(__file__).parents[3] / "docs/reference/formats/sealed-row.md"
+    rows = re.findall(
+        r"\| `(\w+)` \| `([^`]+)` \| `([0-9a-f]{16})` \|", page.read_text()
+    )
+
+    assert len(rows) == 2
+    for field, value, token in rows:
+        found = index.token(field=field, value=value, month="2026-11")
+        assert found is not None
+        assert found.hex() == token
