@@ -8,7 +8,7 @@ that seals, signs or stores is the real part.
 import hashlib
 import io
 import struct
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -305,6 +305,8 @@ class Vault:
 
     folder: Path
     warden: Warden = field(default_factory=Warden)
+    wrapped: Callable[[SecretBytes, RecordingId], bytes] = lambda _key, _id: b"{}"
+    "Makes the envelope of a call; a real one where a real warden opens it."
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -413,11 +415,15 @@ class Vault:
         )
         sealed["manifest"] = sign_manifest(manifest, self.tap_key, "tap-1")
         stored = [self.put(id, name, octets) for name, octets in sealed.items()]
-        self._row(id, stored, how)
+        self._row(id, stored, how, self.wrapped(key, id))
         return id
 
     def _row(
-        self, id: RecordingId, stored: Sequence[StoredObject], how: HowEnded
+        self,
+        id: RecordingId,
+        stored: Sequence[StoredObject],
+        how: HowEnded,
+        envelope: bytes,
     ) -> None:
         self.recordings.open(
             OpenRecording(
@@ -427,7 +433,7 @@ class Vault:
                 agent_id=None,
                 day=day_of(START_NS),
                 kid=KeyId("00" * 16),
-                envelope=b"{}",
+                envelope=envelope,
             )
         )
         parts = [each.size for each in stored if each.kind == "capture"]
