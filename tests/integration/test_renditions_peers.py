@@ -152,7 +152,6 @@ class TestTshark:
         assert layers["ip.src"] == ["192.0.2.10"]
         assert (layers["udp.srcport"], layers["udp.dstport"]) == (["5004"], ["40000"])
         assert layers["frame.interface_name"] == ["agent"]
-        assert (
         # As seconds since the epoch, or as a date from tshark 4.2 on.
         assert "9.023000000" in layers["frame.time_epoch"][0]
 
