@@ -6,11 +6,13 @@ characters and line breaks cannot forge a second line; nothing is written to dis
 Left to others: the audit trail.  Logs may be lost; the trail may not.
 """
 
+import io
 import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, TextIO
 
 import structlog
 
@@ -46,7 +48,7 @@ def configure(process: str, *, quiet: bool = False) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.WARNING if quiet else logging.INFO
         ),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=_Lossy(sys.stderr)),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
@@ -57,6 +59,28 @@ def configure(process: str, *, quiet: bool = False) -> None:
         format='{"level":"%(levelname)s","event":"library","logger":"%(name)s"}',
         force=True,
     )
+
+
+class _Lossy(io.TextIOBase):
+    """A stream that drops what cannot be written.
+
+    Standard error may be a file on a full disk.  A log line that raises there would
+    end threads whose work does not depend on it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write *text*, or lose it."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or lose what is buffered."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _without_secrets(

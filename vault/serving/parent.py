@@ -35,7 +35,7 @@ STOPPING: Final = "stopping"
 ROLES: Final = ("tap", "worker", "web")
 
 _CHECK_EVERY_S: Final = 0.5
-_STOP_WITHIN_S: Final = {"web": 10.0, "tap": 30.0, "worker": 30.0, "warden": 10.0}
+_STOP_WITHIN_S: Final = {"web": 10.0, "tap": 30.0, "worker": 30.0, "warden": 20.0}
 
 log = structlog.get_logger()
 
