@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -48,7 +48,9 @@ def configure(process: str, *, quiet: bool = False) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.WARNING if quiet else logging.INFO
         ),
-        logger_factory=structlog.WriteLoggerFactory(file=_Lossy(sys.stderr)),
+        logger_factory=structlog.WriteLoggerFactory(
+            file=cast("TextIO", _Lossy(sys.stderr))
+        ),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
