@@ -192,7 +192,7 @@ def say(
 
 def compare(calls: int, suite: SrtpSuite, *, quick: bool, library: str) -> None:
     """Measure all variants at one number of calls, in turns."""
-    rounds, seconds = (1, 4.0) if quick else (5, 8.0)
+    rounds, seconds = (1, 4.0) if quick else (3, 6.0)
     others = ["asyncio"] + (["c-sweep", "c-epoll"] if library else [])
     found: dict[str, list[float]] = {name: [] for name in (VAULT, *others)}
     lost: dict[str, int] = dict.fromkeys(found, 0)

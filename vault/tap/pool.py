@@ -28,6 +28,7 @@ from vault.tap.calls import changed
 from vault.tap.config import TapConfig
 from vault.tap.control import Fields, Snapshot
 from vault.tap.link import WorkerDiedError, WorkerLink
+from vault.tap.open_call import OpenCall, nothing_yet
 from vault.tap.orders import (
     MAX_STREAMS_PER_CALL,
     CallOrder,
@@ -53,28 +54,6 @@ _SHORTEST_LIFE_S: Final = 2.0
 _log = structlog.get_logger()
 
 
-class _OpenCall:
-    """A call as the supervisor knows it: enough to hand it to a new worker."""
-
-    def __init__(self, order: CallOrder, link: WorkerLink) -> None:
-        self.order = order
-        self.link = link
-        self.lock = asyncio.Lock()
-        self.paused = order.paused
-        self.streams = {stream.index: stream for stream in order.streams}
-        self.part = 0
-        self.done: list[PartReport] = []
-        self.earlier = {s.index: _nothing_yet(s) for s in order.streams}
-        self.latest: dict[int, Snapshot] = {}
-        self.retry: asyncio.Task[None] | None = None
-
-    def settle(self) -> None:
-        """Add what the part's worker reported to what earlier ones did."""
-        for index, snapshot in self.latest.items():
-            self.earlier[index] = snapshot.add_to(self.earlier[index])
-        self.latest.clear()
-
-
 class MediaPool:
     """Implements `vault.tap.interfaces.MediaTap`."""
 
@@ -89,7 +68,7 @@ class MediaPool:
         )
         self._links: list[WorkerLink] = []
         self._turn = 0
-        self._calls: dict[RecordingId, _OpenCall] = {}
+        self._calls: dict[RecordingId, OpenCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -159,7 +138,7 @@ class MediaPool:
         """Start to capture; see `MediaTap.open_call`."""
         if order.recording_id in self._calls:
             raise ValueError(f"call {order.recording_id} is open already")
-        call = _OpenCall(order, self._next_link())
+        call = OpenCall(order, self._next_link())
         self._calls[order.recording_id] = call
         try:
             for stream in order.streams:
@@ -193,7 +172,7 @@ class MediaPool:
             for stream in streams:
                 self._fit_buffer(stream)
                 call.streams[stream.index] = stream
-                call.earlier[stream.index] = _nothing_yet(stream)
+                call.earlier[stream.index] = nothing_yet(stream)
                 fds += self._fds(stream)
             fields = [control.stream_fields(stream) for stream in streams]
             await self._order(call, {"do": "add", "streams": fields}, fds)
@@ -228,7 +207,7 @@ class MediaPool:
                 del self._calls[recording_id]
                 self.release([stream.ports for stream in call.streams.values()])
 
-    async def _close(self, call: _OpenCall, how: HowEnded) -> CallReport:
+    async def _close(self, call: OpenCall, how: HowEnded) -> CallReport:
         order = {"do": "close", "how": str(how), "straggle_s": self._config.straggle_s}
         recording_id = call.order.recording_id
         try:
@@ -243,7 +222,7 @@ class MediaPool:
             how=how,
         )
 
-    def _call(self, recording_id: RecordingId) -> _OpenCall:
+    def _call(self, recording_id: RecordingId) -> OpenCall:
         call = self._calls.get(recording_id)
         if call is None:
             raise NotFoundError(f"no call {recording_id}")
@@ -258,7 +237,7 @@ class MediaPool:
         raise UnavailableError("no media worker is running")
 
     async def _order(
-        self, call: _OpenCall, order: Fields, fds: list[int] | None = None
+        self, call: OpenCall, order: Fields, fds: list[int] | None = None
     ) -> None:
         try:
             await call.link.request({"call": call.order.recording_id, **order}, fds)
@@ -266,7 +245,7 @@ class MediaPool:
             # The call's new state is recorded here; a new worker starts from it.
             return
 
-    async def _begin_part(self, call: _OpenCall, gap: str) -> None:
+    async def _begin_part(self, call: OpenCall, gap: str) -> None:
         """Open the next part at the call's worker, as a new call to that worker."""
         fd = await self._open_part(call)
         try:
@@ -286,17 +265,17 @@ class MediaPool:
         finally:
             os.close(fd)
 
-    async def _open_part(self, call: _OpenCall) -> int:
+    async def _open_part(self, call: OpenCall) -> int:
         fd = await asyncio.to_thread(call.order.open_part, call.part + 1)
         call.part += 1
         return fd
 
-    def _note_part(self, call: _OpenCall, final: bool, failure: str) -> None:  # noqa: FBT001 - as the worker says it
+    def _note_part(self, call: OpenCall, final: bool, failure: str) -> None:  # noqa: FBT001 - as the worker says it
         report = PartReport(part=call.part, final=final, failure=failure)
         call.done.append(report)
         call.settle()
 
-    def _counted(self, call: _OpenCall) -> tuple[StreamCounters, ...]:
+    def _counted(self, call: OpenCall) -> tuple[StreamCounters, ...]:
         counted = []
         for index, stream in sorted(call.streams.items()):
             total = call.earlier[index]
@@ -337,7 +316,7 @@ class MediaPool:
         _log.error(PART_FAILED, recording=fields["call"], failure=fields["failure"])
         call.retry = self._later(self._go_on(call, fields["failure"]))
 
-    async def _go_on(self, call: _OpenCall, failure: str) -> None:
+    async def _go_on(self, call: OpenCall, failure: str) -> None:
         """Try to open another part for a call whose part could not be written."""
         for delay_s in _RETRIES_S:
             await asyncio.sleep(delay_s)
@@ -346,7 +325,7 @@ class MediaPool:
                     break
         call.retry = None
 
-    async def _roll(self, call: _OpenCall, failure: str) -> bool:
+    async def _roll(self, call: OpenCall, failure: str) -> bool:
         failed = call.part
         try:
             fd = await self._open_part(call)
@@ -378,11 +357,15 @@ class MediaPool:
             call.link = fresh
         await asyncio.gather(*(self._take_over(call) for call in orphans))
 
-    async def _take_over(self, call: _OpenCall) -> None:
+    async def _take_over(self, call: OpenCall) -> None:
         async with call.lock:
             if call.order.recording_id not in self._calls:
                 return
             self._note_part(call, False, WORKER_DIED)
+            if call.retry is not None:
+                # The part that could not be written went with its worker.
+                call.retry.cancel()
+                call.retry = None
             try:
                 await self._begin_part(call, gap=_WORKER_RESTART)
             except (OSError, UnavailableError) as error:
@@ -394,13 +377,3 @@ class MediaPool:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _nothing_yet(stream: StreamOrder) -> StreamCounters:
-    return StreamCounters(
-        index=stream.index,
-        label=stream.label,
-        media=stream.media,
-        suite=stream.suite,
-        payloads=stream.payloads,
-    )

@@ -39,9 +39,10 @@ from vault.tap import rtcp, srtp
 from vault.tap.calls import Call, Stream, changed
 from vault.tap.capture import HEADER_SIZE, Event, Kind, stream_members
 from vault.tap.config import TapConfig
+from vault.tap.judging import is_ordinary, unfit
 from vault.tap.orders import Rejection, StreamChange, StreamOrder
 from vault.tap.part import Part
-from vault.tap.rtp import FIXED_SIZE, RTCP_SECOND_OCTETS, RTP_FIRST_OCTETS
+from vault.tap.rtp import FIXED_SIZE, RTCP_SECOND_OCTETS
 from vault.tap.slots import BATCH, Slots
 
 _MOST_BATCHES: Final = 40
@@ -50,7 +51,6 @@ to the kernel, which drops and counts it."""
 
 _MOST_RTCP_SSRCS: Final = 64
 _SEQ_AND_SSRC: Final = struct.Struct(">2xH4xI")
-_NOT_RTCP: Final = bytes(set(range(256)) - set(RTCP_SECOND_OCTETS))
 
 
 class Sweep:
@@ -220,7 +220,7 @@ class Sweep:
             if count <= 0:
                 return
             lengths = slots.lengths_of[count](slots.hdrs)
-            if stream.previous is None and _is_ordinary(slots, count, lengths):
+            if stream.previous is None and is_ordinary(slots, count, lengths):
                 self._take_batch(stream, count, lengths, now_s)
             else:
                 for i in range(count):
@@ -285,7 +285,7 @@ class Sweep:
 
     def _take_one(self, stream: Stream, i: int, length: int, now_s: float) -> None:
         slots = stream.slots
-        reason = _unfit(slots, i, length)
+        reason = unfit(slots, i, length)
         if reason is not None:
             stream.count.reject(reason)
             return
@@ -374,30 +374,6 @@ class Sweep:
         """Yield every stream of every call."""
         for call in self.calls.values():
             yield from call.streams.values()
-
-
-def _is_ordinary(slots: Slots, count: int, lengths: tuple[int, ...]) -> bool:
-    """Whether all datagrams of a batch look like whole RTP packets."""
-    return (
-        min(lengths) >= FIXED_SIZE
-        and not slots.flagged(count)
-        and not slots.first_octets(count).translate(None, RTP_FIRST_OCTETS)
-        and not slots.second_octets(count).translate(None, _NOT_RTCP)
-    )
-
-
-def _unfit(slots: Slots, i: int, length: int) -> Rejection | None:
-    """Say why a datagram is neither RTP nor RTCP; None if it may be."""
-    if slots.is_cut(i):
-        return Rejection.OVERSIZE
-    head = slots.packet(i, min(length, 2))
-    if len(head) and head[0] not in RTP_FIRST_OCTETS:
-        return Rejection.NOT_RTP
-    # An octet pair that says RTCP is measured by `_take_rtcp`.
-    is_rtcp = len(head) > 1 and head[1] in RTCP_SECOND_OCTETS
-    if length < FIXED_SIZE and not is_rtcp:
-        return Rejection.TOO_SHORT
-    return None
 
 
 @lru_cache(maxsize=1024)

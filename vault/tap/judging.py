@@ -1,0 +1,41 @@
+"""What a datagram is, judged before any key is tried.
+
+Guarantees: nothing here believes a datagram; it only says what is worth a try.
+RTP and RTCP are told apart by an octet and never by a failed decryption.
+
+Left to others: everything that needs a key (`vault.tap.sweep`).
+
+Spec: RFC 5761 section 4, RFC 7983 section 7.
+"""
+
+from typing import Final
+
+from vault.tap.orders import Rejection
+from vault.tap.rtp import FIXED_SIZE, RTCP_SECOND_OCTETS, RTP_FIRST_OCTETS
+from vault.tap.slots import Slots
+
+_NOT_RTCP: Final = bytes(set(range(256)) - set(RTCP_SECOND_OCTETS))
+
+
+def is_ordinary(slots: Slots, count: int, lengths: tuple[int, ...]) -> bool:
+    """Whether all datagrams of a batch look like whole RTP packets."""
+    return (
+        min(lengths) >= FIXED_SIZE
+        and not slots.flagged(count)
+        and not slots.first_octets(count).translate(None, RTP_FIRST_OCTETS)
+        and not slots.second_octets(count).translate(None, _NOT_RTCP)
+    )
+
+
+def unfit(slots: Slots, i: int, length: int) -> Rejection | None:
+    """Say why a datagram is neither RTP nor RTCP; None if it may be."""
+    if slots.is_cut(i):
+        return Rejection.OVERSIZE
+    head = slots.packet(i, min(length, 2))
+    if len(head) and head[0] not in RTP_FIRST_OCTETS:
+        return Rejection.NOT_RTP
+    # An octet pair that says RTCP is measured by `_take_rtcp`.
+    is_rtcp = len(head) > 1 and head[1] in RTCP_SECOND_OCTETS
+    if length < FIXED_SIZE and not is_rtcp:
+        return Rejection.TOO_SHORT
+    return None
