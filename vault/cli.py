@@ -8,6 +8,7 @@ Left to others: everything else (`vault.commands`).
 """
 
 import importlib
+import os
 from types import MappingProxyType
 from typing import Annotated, Final
 
@@ -35,7 +36,7 @@ _COMMANDS: Final = MappingProxyType(
         "device": "people:device",
         "token": "people:token",
         "sessions": "people:sessions",
-        "recordings": "calls:recordings",
+        "recordings": "recordings:recordings",
         "spool": "calls:spool",
         "audit": "trail:audit",
     }
@@ -95,4 +96,6 @@ def _main(
     ] = False,
 ) -> None:
     del version  # its callback has done it
+    # Whatever a command makes is its owner's alone: folders, keys, exports.
+    os.umask(0o077)
     logs.configure("cli", quiet=True)

@@ -1,4 +1,4 @@
-"""``simulate``, ``recordings``, ``spool``: calls, and where they stand."""
+"""``simulate`` and ``spool``: calls on their way in."""
 
 import json
 import sys
@@ -10,19 +10,13 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vault import config
-from vault.catalog.recordings import Recordings
 from vault.commands.output import ERR, AsJson, failures, note, say, show, show_json
 from vault.config import read_secret
 from vault.core.errors import InvalidInputError, UnavailableError
-from vault.core.ids import parse_recording_id
 from vault.core.media import SrtpSuite
 from vault.spool.ledger import read_status
 from vault.tap.simulate import SimulatedCall
-from vault.wiring import Installation
 
-recordings = typer.Typer(
-    no_args_is_help=True, help="Recordings, as the catalog has them."
-)
 spool = typer.Typer(no_args_is_help=True, help="What waits for the object store.")
 
 _TIMEOUT_S = 15.0
@@ -119,55 +113,6 @@ def _asked(
     except (json.JSONDecodeError, KeyError, TypeError):
         detail = answer.reason_phrase
     raise UnavailableError(f"the fork API answered {answer.status_code}: {detail}")
-
-
-@recordings.command("list")
-def recordings_list(
-    *,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Newest first.")] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """List recordings: states and sizes, nothing of what was said or by whom."""
-    with failures():
-        installation = Installation(config.load())
-        installation.require_initialised()
-        rows = [
-            {
-                "id": row.id,
-                "day": row.day,
-                "state": str(row.state),
-                "reason": str(row.reason or ""),
-                "duration_s": None
-                if row.duration_ms is None
-                else row.duration_ms / 1000,
-                "bytes": row.size_bytes,
-            }
-            for row in Recordings(installation.catalog).newest(limit)
-        ]
-        show(rows, as_json=as_json, empty="No recordings yet.")
-
-
-@recordings.command("show")
-def recordings_show(
-    recording: Annotated[str, typer.Argument(help="Its id.")],
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Show where one recording stands and which objects it has."""
-    with failures():
-        installation = Installation(config.load())
-        installation.require_initialised()
-        catalog = Recordings(installation.catalog)
-        row = catalog.row(parse_recording_id(recording))
-        objects = [
-            {"name": name, "size": one.size, "media_type": one.media_type}
-            for name, one in sorted(catalog.objects(row.id).items())
-        ]
-        if as_json:
-            show_json({"id": row.id, "state": str(row.state), "objects": objects})
-            return
-        say(f"{row.id}: {row.state} {row.reason or ''}")
-        show(objects, as_json=False, empty="Nothing in the store yet.")
 
 
 @spool.command("status")

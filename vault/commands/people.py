@@ -5,7 +5,6 @@ worked; a change that could not be written there is taken back.  Secrets are rea
 from standard input and shown once on standard output, never taken as arguments.
 """
 
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -26,8 +25,7 @@ from vault.audit.entry import Action, Detail, Draft
 from vault.commands.output import AsJson, failures, say, show, show_json
 from vault.core.clock import rfc3339
 from vault.core.errors import InvalidInputError, NotFoundError, VaultError
-from vault.core.flow import Actor, ActorKind, Caller
-from vault.serving.borrowed import borrowed_warden
+from vault.serving.borrowed import borrowed_warden, operator
 from vault.trust.client import WardenClient
 from vault.wiring import Installation
 
@@ -42,11 +40,6 @@ _DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 Name = Annotated[str, typer.Argument(help="Name.", show_default=False)]
-
-
-def operator() -> Caller:
-    """Return who runs this command: the operating system's user."""
-    return Caller(actor=Actor(kind=ActorKind.OPERATOR, id=str(os.getuid())))
 
 
 @contextmanager

@@ -12,9 +12,8 @@ from vault.audit.entry import Action, Draft
 from vault.audit.export import export_jsonl
 from vault.audit.verify import checkpoint_in, verify_export
 from vault.commands.output import ERR, AsJson, failures, note, say, show_json
-from vault.commands.people import operator
 from vault.core.errors import InvalidInputError
-from vault.serving.borrowed import borrowed_warden
+from vault.serving.borrowed import borrowed_warden, operator
 from vault.wiring import Installation
 
 audit = typer.Typer(no_args_is_help=True, help="The audit trail.")

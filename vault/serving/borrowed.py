@@ -7,14 +7,21 @@ Guarantees: never two wardens on one keyring (the lock decides); the borrowed on
 stopped before the command ends.
 """
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vault.config import passphrase
+from vault.core.flow import Actor, ActorKind, Caller
 from vault.serving.children import Child
 from vault.trust.client import WardenClient
 from vault.wiring import Installation
+
+
+def operator() -> Caller:
+    """Return who runs this command: the operating system's user."""
+    return Caller(actor=Actor(kind=ActorKind.OPERATOR, id=str(os.getuid())))
 
 
 @contextmanager

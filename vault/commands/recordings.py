@@ -1,0 +1,170 @@
+"""``recordings``: where they stand, and one of them as a file, for an operator.
+
+Guarantees: an export is on the trail before its first octet leaves; a file that is
+there is whole, and private until its owner decides otherwise.  The other commands
+open nothing: they tell states and sizes, nothing of what was said or by whom.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum, unique
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.progress import Progress, TaskID
+
+from vault import config
+from vault.catalog.recordings import Recordings
+from vault.commands.output import ERR, AsJson, failures, note, say, show, show_json
+from vault.core.errors import InvalidInputError
+from vault.core.flow import MediaPart
+from vault.core.ids import parse_recording_id
+from vault.playback.choice import FLAC
+from vault.playback.export import Export
+from vault.renditions.pcapng import to_pcapng
+from vault.serving.borrowed import borrowed_warden, operator
+from vault.wiring import Installation
+
+recordings = typer.Typer(
+    no_args_is_help=True, help="Recordings, as the catalog has them."
+)
+
+
+@unique
+class Format(StrEnum):
+    """What a recording can be exported as."""
+
+    FLAC = "flac"
+    PCAPNG = "pcapng"
+    CAPTURE = "capture"
+
+
+@recordings.command("list")
+def recordings_list(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Newest first.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List recordings: states and sizes, nothing of what was said or by whom."""
+    with failures():
+        installation = Installation(config.load())
+        installation.require_initialised()
+        rows = [
+            {
+                "id": row.id,
+                "day": row.day,
+                "state": str(row.state),
+                "reason": str(row.reason or ""),
+                "duration_s": None
+                if row.duration_ms is None
+                else row.duration_ms / 1000,
+                "bytes": row.size_bytes,
+            }
+            for row in Recordings(installation.catalog).newest(limit)
+        ]
+        show(rows, as_json=as_json, empty="No recordings yet.")
+
+
+@recordings.command("show")
+def recordings_show(
+    recording: Annotated[str, typer.Argument(help="Its id.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show where one recording stands and which objects it has."""
+    with failures():
+        installation = Installation(config.load())
+        installation.require_initialised()
+        catalog = Recordings(installation.catalog)
+        row = catalog.row(parse_recording_id(recording))
+        objects = [
+            {"name": name, "size": one.size, "media_type": one.media_type}
+            for name, one in sorted(catalog.objects(row.id).items())
+        ]
+        if as_json:
+            show_json({"id": row.id, "state": str(row.state), "objects": objects})
+            return
+        say(f"{row.id}: {row.state} {row.reason or ''}")
+        show(objects, as_json=False, empty="Nothing in the store yet.")
+
+
+@recordings.command("export")
+def recordings_export(
+    recording: Annotated[str, typer.Argument(help="Its id.")],
+    output: Annotated[Path, typer.Option(help="File to make; - for standard output.")],
+    format: Annotated[
+        Format,
+        typer.Option(help="Audio, packets for Wireshark, or the capture as it is."),
+    ] = Format.FLAC,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write one recording, in plaintext, to a file; the trail says who had it."""
+    with failures():
+        installation = Installation(config.load())
+        with borrowed_warden(installation) as warden:
+            export = Export(
+                parse_recording_id(recording),
+                MediaPart.AUDIO if format is Format.FLAC else MediaPart.CAPTURE,
+                caller=operator(),
+                catalog=Recordings(installation.catalog),
+                store=installation.stores.media,
+                keys=warden,
+                trail=warden,
+                media_type=FLAC if format is Format.FLAC else None,
+            )
+            with Progress(console=ERR, transient=True) as bar:
+                task = bar.add_task("Exporting", total=export.size)
+                blocks: Iterable[bytes] = _watched(export, bar, task)
+                if format is Format.PCAPNG:
+                    blocks = to_pcapng(blocks)
+                written = _write(output, blocks)
+    if as_json:
+        if str(output) != "-":
+            show_json({"file": str(output), "format": str(format), "bytes": written})
+    else:
+        note(f"{written} octets of {format}")
+
+
+def _watched(blocks: Iterable[bytes], bar: Progress, task: TaskID) -> Iterator[bytes]:
+    for block in blocks:
+        yield block
+        bar.advance(task, len(block))
+
+
+def _write(output: Path, blocks: Iterable[bytes]) -> int:
+    if str(output) == "-":
+        return _copied(blocks, sys.stdout.buffer)
+    try:
+        with _whole(output) as file:
+            return _copied(blocks, file)
+    except OSError as exc:
+        raise InvalidInputError(f"{output}: {exc.strerror or exc}") from None
+
+
+def _copied(blocks: Iterable[bytes], file: BinaryIO) -> int:
+    written = 0
+    for block in blocks:
+        written += file.write(block)
+    file.flush()
+    return written
+
+
+@contextmanager
+def _whole(output: Path) -> Iterator[BinaryIO]:
+    """Give a private file that takes *output*'s place when all went well."""
+    fresh = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        with open(fresh, "xb", opener=_private) as file:
+            yield file
+            os.fsync(file.fileno())
+        fresh.replace(output)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
