@@ -90,12 +90,12 @@ def wire(vault: WebVault) -> Iterator[Wire]:
 def raw(port: int, request: bytes) -> bytes:
     """Return all that comes back; a reset ends it like an end does."""
     found = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as peer:
-        with suppress(ConnectionError):
-            peer.sendall(request)
-            peer.shutdown(socket.SHUT_WR)
-            while chunk := peer.recv(65_536):
-                found += chunk
+    peer = socket.create_connection(("127.0.0.1", port), timeout=10)
+    with peer, suppress(ConnectionError):
+        peer.sendall(request)
+        peer.shutdown(socket.SHUT_WR)
+        while chunk := peer.recv(65_536):
+            found += chunk
     return found
 
 

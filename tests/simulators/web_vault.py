@@ -241,6 +241,11 @@ class WebVault:
         self._finish(recording_id, dek, call, started_ns)
         return recording_id
 
+    def finish(self, recording_id: RecordingId, call: Call) -> None:
+        """Do a worker's work on a call that was left ``rendering``."""
+        started_ns = self.clock() - 3600 * 10**9
+        self._store_result(recording_id, self._dek(recording_id), call, started_ns)
+
     def add_m4a(self, recording_id: RecordingId, seconds: float = 4.0) -> None:
         """Make the M4A that somebody asked for, as a worker would."""
         dek = self._dek(recording_id)
@@ -317,8 +322,12 @@ class WebVault:
     ) -> None:
         claimed = self.recordings.claim_for_rendering("worker-1", 60)
         assert claimed is not None
-        if call.state is RecordingState.RENDERING:
-            return
+        if call.state is not RecordingState.RENDERING:
+            self._store_result(recording_id, dek, call, started_ns)
+
+    def _store_result(
+        self, recording_id: RecordingId, dek: SecretBytes, call: Call, started_ns: int
+    ) -> None:
         started = rfc3339(started_ns)
         metadata = SessionMetadata(
             recording_id=recording_id,
