@@ -105,7 +105,7 @@ def write(path: Path, mark: Mark) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(fresh, flags, _MODE)
         try:
-            os.write(descriptor, bytes(mark))
+            _write_all(descriptor, bytes(mark))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -152,3 +152,9 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write_all(descriptor: int, octets: bytes) -> None:
+    # A short write on a full disk must not become a short mark under its name.
+    while octets:
+        octets = octets[os.write(descriptor, octets) :]

@@ -29,6 +29,8 @@ async def watch(desk: RecorderDesk, config: RecorderConfig) -> None:
     """Look at every session again and again, until cancelled."""
     while True:
         for session in list(desk.sessions.values()):
+            if session.lock.locked():
+                continue  # it is being changed or ended at this moment
             try:
                 await look_at(desk, session, config)
             except Exception as exc:  # noqa: BLE001 - what is wrong with one session must not end the watch over all
