@@ -1,21 +1,112 @@
--- Roles for a split installation: what each process may touch, enforced by the database.
--- Run once as the owner of the database, after `callvault init` has made the schemas:
+-- Roles of a split installation: what each process may touch, enforced by PostgreSQL.
+--
+-- Import contracts are hygiene; this is the boundary.  What is not granted here is
+-- denied, also to tables that a later version adds: run this file again after every
+-- upgrade.  Running it again changes nothing else.
+--
 --   psql -v ON_ERROR_STOP=1 -d callvault -f roles.sql
--- Import contracts are hygiene; this is the boundary.
+--
+-- Run it as the owner of the schemas `catalog` and `audit` (the role under which
+-- `callvault init` ran), which needs CREATEROLE the first time.  That role is for
+-- `init`, for upgrades and for administrative commands; no process runs as it.
+-- Passwords, or peer and certificate mappings, are set apart from this file:
+-- docs/howto/install-systemd.md.
+--
+-- tests/system/test_infra_postgres_roles.py runs every process's own functions
+-- under these roles, and checks what they are denied.
 
-CREATE ROLE callvault_warden LOGIN;
-CREATE ROLE callvault_tap LOGIN;
-CREATE ROLE callvault_worker LOGIN;
-CREATE ROLE callvault_web LOGIN;
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY[
+        'callvault_warden', 'callvault_tap', 'callvault_worker', 'callvault_web']
+    LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN NOINHERIT', name);
+        END IF;
+        -- What an earlier version of this file granted and this one does not.
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA catalog, audit FROM %I', name);
+        EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA catalog, audit FROM %I', name);
+        EXECUTE format('REVOKE ALL ON SCHEMA catalog, audit FROM %I', name);
+    END LOOP;
+END
+$$;
 
--- The trail: only the warden writes, and it may not rewrite.
+REVOKE ALL ON ALL TABLES IN SCHEMA catalog, audit FROM PUBLIC;
+REVOKE ALL ON SCHEMA catalog, audit FROM PUBLIC;
+
+GRANT USAGE ON SCHEMA catalog
+    TO callvault_warden, callvault_tap, callvault_worker, callvault_web;
 GRANT USAGE ON SCHEMA audit TO callvault_warden, callvault_web;
-GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA audit TO callvault_warden;
-GRANT UPDATE ON audit.log_head TO callvault_warden;
-GRANT UPDATE, DELETE ON audit.log_text TO callvault_warden;
-GRANT SELECT ON ALL TABLES IN SCHEMA audit TO callvault_web;
-REVOKE ALL ON audit.log_text FROM callvault_web;
 
--- The catalog.
-GRANT USAGE ON SCHEMA catalog TO callvault_warden, callvault_tap, callvault_worker, callvault_web;
-GRANT SELECT ON ALL TABLES IN SCHEMA catalog TO callvault_warden, callvault_tap, callvault_worker, callvault_web;
+-- Every process looks whether the schema is the one it was written for.
+GRANT SELECT ON catalog.schema_version
+    TO callvault_warden, callvault_tap, callvault_worker, callvault_web;
+GRANT SELECT ON audit.schema_version TO callvault_warden, callvault_web;
+
+
+-- The trail.  Only the warden writes, and what it wrote it can't rewrite: it may
+-- add entries, move the head (a trigger lets it only grow), and erase free text
+-- beside the log.  Web reads the log and never the text beside it.
+
+GRANT SELECT, INSERT ON audit.log_entry, audit.log_node, audit.log_checkpoint
+    TO callvault_warden;
+GRANT SELECT, UPDATE (size, root) ON audit.log_head TO callvault_warden;
+GRANT SELECT, INSERT, DELETE ON audit.log_text TO callvault_warden;
+GRANT SELECT, UPDATE (time_ns) ON audit.log_probe TO callvault_warden;
+
+GRANT SELECT ON audit.log_entry, audit.log_node, audit.log_checkpoint, audit.log_head
+    TO callvault_web;
+
+
+-- The warden reads what it opens: envelopes and sealed rows.
+
+GRANT SELECT ON catalog.envelope, catalog.sealed_row TO callvault_warden;
+
+
+-- The tap tells that a call started and that it is stored.  It never reads an
+-- envelope back, and of people it knows names and ids, to tell whose call it is.
+
+GRANT SELECT ON catalog.recording TO callvault_tap;
+GRANT INSERT (id, state) ON catalog.recording TO callvault_tap;
+GRANT UPDATE (state, device_id, workgroup_id, agent_id, day, kid, size_bytes,
+              manifest_sha256, how, streams) ON catalog.recording TO callvault_tap;
+GRANT USAGE ON SEQUENCE catalog.recording_seq_seq TO callvault_tap;
+GRANT INSERT ON catalog.envelope TO callvault_tap;
+GRANT SELECT, INSERT, UPDATE (is_current) ON catalog.stored_object TO callvault_tap;
+GRANT SELECT ON catalog.device, catalog.workgroup TO callvault_tap;
+GRANT SELECT (id, name_key) ON catalog.person TO callvault_tap;
+
+
+-- The worker claims recordings and writes down what it made.  It asks the warden
+-- for keys, one recording at a time, and knows nothing of people.
+
+GRANT SELECT ON catalog.recording TO callvault_worker;
+GRANT UPDATE (state, reason, streams, duration_ms, has_screen, worker,
+              lease_until_ns, attempts) ON catalog.recording TO callvault_worker;
+GRANT SELECT, INSERT, UPDATE (is_current) ON catalog.stored_object TO callvault_worker;
+GRANT SELECT, DELETE ON catalog.wanted_format TO callvault_worker;
+-- It claims only what has an envelope: that there is one, not what is in it.
+GRANT SELECT (recording_id) ON catalog.envelope TO callvault_worker;
+-- It replaces a row and its tokens, and needs to find the old ones, not to read them.
+GRANT SELECT (recording_id), INSERT, DELETE ON catalog.sealed_row, catalog.index_token
+    TO callvault_worker;
+
+
+-- Web reads the catalog but neither envelopes nor sealed rows (the warden opens
+-- those for it), asks for other formats, and keeps who is signed in.
+
+GRANT SELECT ON catalog.recording, catalog.stored_object, catalog.index_token
+    TO callvault_web;
+-- Holds are web's to place; asking for a format locks the recording's row.
+GRANT UPDATE (held) ON catalog.recording TO callvault_web;
+GRANT SELECT, INSERT ON catalog.wanted_format TO callvault_web;
+GRANT SELECT ON catalog.workgroup, catalog.device, catalog.person,
+                catalog.person_role, catalog.person_workgroup TO callvault_web;
+-- A right password may be kept under a costlier hash.
+GRANT UPDATE (password_hash) ON catalog.person TO callvault_web;
+GRANT SELECT, INSERT, DELETE, UPDATE (used_ns) ON catalog.session, catalog.token
+    TO callvault_web;
+GRANT SELECT, INSERT, DELETE, UPDATE (expires_ns) ON catalog.media_grant TO callvault_web;
+GRANT SELECT, INSERT, DELETE ON catalog.sign_in_attempt TO callvault_web;

@@ -168,8 +168,11 @@ def _next(now_ns: int) -> Select[str, str, int, str | None]:
         select(*_COLUMNS)
         .where(
             RECORDING.c.lease_until_ns < now_ns,
-            # Without its envelope nobody can open it; `open` may still come.
-            exists().where(ENVELOPE.c.recording_id == RECORDING.c.id),
+            # Without its envelope nobody can open it; `open` may still come.  The
+            # column is named because a worker may see no other (roles.sql).
+            exists(ENVELOPE.c.recording_id).where(
+                ENVELOPE.c.recording_id == RECORDING.c.id
+            ),
         )
         # Walks an index and stops at the first: a backlog costs no sorting. A
         # recording that failed before waits behind those that never did.
