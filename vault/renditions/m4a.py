@@ -22,7 +22,7 @@ import av
 import numpy as np
 
 from vault.renditions.g711 import RATE_HZ
-from vault.renditions.mixdown import Block
+from vault.renditions.mixdown import Block, interleaved
 
 MEDIA_TYPE: Final = "audio/mp4"
 
@@ -55,8 +55,7 @@ class M4aWriter:
 
     def write(self, block: Block) -> None:
         """Append samples of 8 kHz as (channels, samples)."""
-        interleaved = np.ascontiguousarray(block.T).reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(interleaved, "s16", self._layout)
+        frame = av.AudioFrame.from_ndarray(interleaved(block), "s16", self._layout)
         frame.sample_rate = RATE_HZ
         frame.pts, frame.time_base = self._written, Fraction(1, RATE_HZ)
         self._written += block.shape[1]

@@ -68,7 +68,7 @@ def test_the_seek_table_points_at_frames() -> None:
     ]
 
     assert file[42] == 0x83
-    assert [0, 80_064, 160_128, 240_192, 320_256, 400_320] == [n for n, _ in points]
+    assert [0, 80_640, 161_280, 241_920, 322_560, 403_200] == [n for n, _ in points]
     assert {b"\xff\xf8"} == {file[frames + at : frames + at + 2] for _, at in points}
 
 
