@@ -24,6 +24,7 @@ appends are batched (`vault.warden`).  Only the warden imports this module.
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -48,6 +49,7 @@ from vault.audit.schema import upgrade_audit
 from vault.audit.tables import log_entry, log_probe, log_text
 from vault.core.clock import Clock, rfc3339, system_clock_ns
 from vault.core.errors import (
+    AuditUnavailableError,
     ConflictError,
     DatabaseUnavailableError,
     InvalidInputError,
@@ -174,7 +176,7 @@ class AuditLog:
         parsed = [_parsed(octets) for octets in entries]
         with self._mutex:
             if self._edge is None or not self._is_present():
-                self._resume()
+                self._resume_writing()
             return self._commit(parsed, kept)
 
     def erase_text(self, index: int, field: str | None = None) -> int:
@@ -234,6 +236,13 @@ class AuditLog:
         # 4. Answer.
         self._edge, self._size = edge, edge.size
         return range(before.size, edge.size)
+
+    def _resume_writing(self) -> None:
+        try:
+            self._resume()
+        except ConflictError as exc:
+            # Our own lost connection may hold the lock until the server notices.
+            raise AuditUnavailableError(str(exc)) from None
 
     def _resume(self) -> None:
         """Find out where the log stands, trusting the mark before the database.
@@ -312,7 +321,7 @@ class AuditLog:
         Two machines do not see each other's lock files.  The lock ends with the
         connection, so it is taken anew whenever the log is resumed.
         """
-        if self._engine.dialect.name != "postgresql":
+        if self._is_present():
             return
         self._leave()
         query = text("SELECT pg_try_advisory_lock(:key)")
@@ -340,7 +349,10 @@ class AuditLog:
 
     def _leave(self) -> None:
         if self._presence is not None:
-            # Not back into the pool: the lock would live on there.
+            with suppress(SQLAlchemyError):
+                query = text("SELECT pg_advisory_unlock(:key)")
+                self._presence.execute(query, {"key": _ADVISORY_LOCK})
+            # Not back into the pool, in case the lock lives on there.
             self._presence.invalidate()
             self._presence.close()
             self._presence = None
