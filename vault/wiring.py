@@ -100,6 +100,25 @@ class Installation:
                 f"{self.folder} holds no installation: run callvault init"
             )
 
+    def require(self, *names: str) -> None:
+        """Refuse to go on where files of this folder are missing.
+
+        A process that runs apart from the warden has its own part of an
+        installation and no more: a tap's folder never holds a keyring.
+
+        Args:
+            names: Paths below the folder.
+
+        Raises:
+            ConfigurationError: One is missing; with the way out.
+        """
+        for name in names:
+            if not (self.folder / name).is_file():
+                raise ConfigurationError(
+                    f"{self.folder} has no {name}: run callvault init, or copy it "
+                    "from where that was run"
+                )
+
     # ---------------------------------------------------------- what it opens
 
     @cached_property

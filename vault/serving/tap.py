@@ -42,7 +42,7 @@ def serve_tap(
     Raises:
         ConfigurationError: No installation, a spool in use, or a port taken.
     """
-    installation.require_initialised()
+    installation.require("tap/manifest.key", "keys/roster.json", "keys/roster.pub")
     settings = installation.settings
     if settings.sip_listen:
         log.warning(NO_SIP, sip_listen=settings.sip_listen)

@@ -31,7 +31,7 @@ def serve_web(
     Raises:
         ConfigurationError: No installation, or the port is taken.
     """
-    installation.require_initialised()
+    installation.require("keys/log.vkey")
     settings = installation.settings
     with installation.warden_client(door_fd) as warden:
         app = create_web_app(

@@ -21,7 +21,7 @@ def serve_worker(
     Raises:
         ConfigurationError: No installation, or no signing key.
     """
-    installation.require_initialised()
+    installation.require("worker/addendum.key", "keys/roster.json", "keys/roster.pub")
     signing = load_manifest_key(
         installation.folder / "worker" / "addendum.key", name=WORKER_NAME
     )
