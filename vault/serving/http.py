@@ -45,7 +45,8 @@ async def serve(
         http="h11",
         h11_max_incomplete_event_size=_HEADER_BYTES,
         ws="none",
-        lifespan="off",
+        # The web application ends leases and listening sessions when it ends.
+        lifespan="on",
         access_log=False,
         log_config=None,
         server_header=False,

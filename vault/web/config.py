@@ -10,9 +10,6 @@ class WebConfig:
     requests_per_minute: int = 1200
     "Per client address; a page with a player needs about a dozen."
 
-    sign_ins_per_minute: int = 30
-    "Per client address, before any password is looked at."
-
     streams_per_session: int = 8
     "Media answers that one session may have open at once."
 
