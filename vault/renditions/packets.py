@@ -243,7 +243,7 @@ class _Stream:
 
     def finish(self) -> StreamPackets:
         """Return the table; the collector is spent then."""
-        payload = np.frombuffer(bytes(self._payload), np.uint8)
+        payload = np.frombuffer(self._payload, np.uint8)
         self._payload = bytearray()
         return StreamPackets(
             stream=self._number,
