@@ -1,0 +1,40 @@
+"""Ears that we did not write: PyAV's decoders, and where a tone lies."""
+
+import io
+from typing import Final
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+RATE_HZ: Final = 8000
+Samples = NDArray[np.int16]
+
+
+def decoded(octets: bytes) -> Samples:
+    """Return a media file as 16-bit samples, one row per channel."""
+    with av.open(io.BytesIO(octets)) as file:
+        stream = file.streams.audio[0]
+        assert stream.rate == RATE_HZ
+        resampler = av.AudioResampler(format="s16p", layout=stream.layout, rate=RATE_HZ)
+        frames = [
+            out.to_ndarray()
+            for frame in file.decode(stream)
+            for out in resampler.resample(frame)
+        ]
+    return np.concatenate(frames, axis=1)
+
+
+def mu_law(octets: bytes) -> Samples:
+    """Return G.711 mu-law octets as 16-bit samples."""
+    codec = av.CodecContext.create("pcm_mulaw", "r")
+    codec.sample_rate = RATE_HZ
+    codec.layout = "mono"
+    frames = codec.decode(av.Packet(octets))
+    return np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+
+def tone_hz(samples: Samples) -> float:
+    """Return the strongest frequency."""
+    windowed = samples * np.hanning(len(samples))
+    return float(np.abs(np.fft.rfft(windowed)).argmax() * RATE_HZ / len(samples))
