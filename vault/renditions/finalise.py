@@ -5,7 +5,7 @@
                   └─ .cut ─► .recovered                     store, addenda
 
 Guarantees:
-    * Plaintext stays in memory: with all copies about 250 MB for an hour of two legs.
+    * Plaintext stays in memory: with all copies about 280 MB for an hour of two legs.
     * A damaged part costs that part; the rest is rendered and called partial.
     * Nothing is written into catalog or trail here, so any failure can be repeated.
 
