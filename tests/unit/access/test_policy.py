@@ -164,7 +164,9 @@ class TestDecide:
 
 
 class TestScope:
-    @pytest.mark.parametrize("roles", ROLE_SETS, ids=str)
+    @pytest.mark.parametrize(
+        "roles", ROLE_SETS, ids=lambda roles: "+".join(sorted(roles)) or "none"
+    )
     def test_only_who_may_read_metadata_sees_recordings(
         self, roles: frozenset[Role]
     ) -> None:

@@ -396,6 +396,8 @@ class TestRows:
             b"{}",
             b'{"recording_id":"%s"}' % new_recording_id().encode(),
         ],
+        # Named: test workers compare their names, and the id is random.
+        ids=["no JSON", "no id", "another id"],
     )
     def test_metadata_of_another_recording_is_not_sealed(
         self, service: WardenService, metadata: bytes
