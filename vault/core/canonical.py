@@ -20,6 +20,7 @@ JsonObject: TypeAlias = "dict[str, JsonValue]"
 
 _MAX_INT: Final = 2**53 - 1
 _MAX_DEPTH: Final = 32
+_OCTETS: Final = (bytes, bytearray, memoryview)
 
 
 def dumps(value: JsonValue) -> bytes:
@@ -60,9 +61,13 @@ def _ordered(value: JsonValue, depth: int) -> JsonValue:
             raise ValueError("an integer that JSON readers would round")
         return value
     if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError("a key that is not text")
         # RFC 8785, section 3.2.3: sorted by UTF-16 code units, not code points.
         keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
         return {key: _ordered(value[key], depth + 1) for key in keys}
-    if isinstance(value, Sequence):
-        return [_ordered(item, depth + 1) for item in value]
-    raise ValueError(f"{type(value).__name__} has no canonical form")
+    # Octets are a sequence of numbers to Python, and never meant as one here;
+    # whatever else may come is what a type checker did not see.
+    if isinstance(value, _OCTETS) or not isinstance(value, Sequence):
+        raise ValueError(f"{type(value).__name__} has no canonical form")
+    return [_ordered(item, depth + 1) for item in value]
