@@ -69,5 +69,7 @@ def _ordered(value: JsonValue, depth: int) -> JsonValue:
     # Octets are a sequence of numbers to Python, and never meant as one here;
     # whatever else may come is what a type checker did not see.
     if isinstance(value, _OCTETS) or not isinstance(value, Sequence):
-        raise ValueError(f"{type(value).__name__} has no canonical form")
+        raise ValueError(  # noqa: TRY004 - one error for all that has no spelling
+            f"{type(value).__name__} has no canonical form"
+        )
     return [_ordered(item, depth + 1) for item in value]
