@@ -153,7 +153,7 @@ class _Run:
         if not self._header:
             self._take_header(members)
         elif "index" in members:
-            self._take_entry(members)
+            self._take_entry(members, line)
         elif "mark" in members:
             self._take_mark(members)
         else:
@@ -207,7 +207,7 @@ class _Run:
                 )
         self._compare_with_previous()
 
-    def _take_entry(self, members: JsonObject) -> None:
+    def _take_entry(self, members: JsonObject, line: bytes) -> None:
         # 2. In its place, and its octets give its leaf hash.
         index = self._in_place(members)
         if "octets" in members:
@@ -217,7 +217,10 @@ class _Run:
         entry = members["entry"]
         if not isinstance(entry, dict):
             self._fail("the entry is not an object")
-        leaf = tree.leaf_hash(canonical.dumps(entry))
+        # A canonical line holds the entry in its canonical octets, members in
+        # order: no need to spell it a second time, which is half of the work.
+        octets = line[len(b'{"entry":') : line.rindex(b',"index":')]
+        leaf = tree.leaf_hash(octets)
         if self._hash(members["leaf"]) != leaf:
             self._fail("the entry is not the one that was logged")
         if whole:
