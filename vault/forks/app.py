@@ -13,6 +13,7 @@ Spec: docs/reference/fork-api.md
 
 import hashlib
 import re
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 from fastapi import Depends, FastAPI, Request
@@ -38,6 +39,7 @@ FORKS: Final = "/api/v1/forks"
 _FORK: Final = FORKS + "/{fork_id}"
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/=-]{1,256})", re.IGNORECASE)
 _DEFAULT_RATE: Final = RateLimitItemPerSecond(100)
+LookAgain = Callable[[], Awaitable[None]]
 
 
 def create_forks_app(
@@ -45,6 +47,7 @@ def create_forks_app(
     devices: DeviceDirectory,
     *,
     rate: RateLimitItem = _DEFAULT_RATE,
+    look_again: LookAgain | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -52,6 +55,8 @@ def create_forks_app(
         desk: Records.
         devices: Knows the tokens.
         rate: Requests that one device may make.
+        look_again: Awaited before an unknown token is refused: a device that was
+            added a moment ago need not wait.  Limits itself.
     """
     app = FastAPI(
         title="Callvault forks",
@@ -62,7 +67,7 @@ def create_forks_app(
     )
     app.add_middleware(LoggedRequests)
     add_problem_answers(app)
-    authenticate = _Authentication(devices, rate)
+    authenticate = _Authentication(devices, rate, look_again)
     asker = Annotated[Device, Depends(authenticate)]
     fork = Annotated[RecordingId, Depends(_fork_id)]
 
@@ -126,9 +131,15 @@ def create_forks_app(
 class _Authentication:
     """Finds the device behind a bearer token, and keeps it within its rate."""
 
-    def __init__(self, devices: DeviceDirectory, rate: RateLimitItem) -> None:
+    def __init__(
+        self,
+        devices: DeviceDirectory,
+        rate: RateLimitItem,
+        look_again: LookAgain | None,
+    ) -> None:
         self._devices = devices
         self._rate = rate
+        self._look_again = look_again
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, request: Request) -> Device:
@@ -137,7 +148,11 @@ class _Authentication:
         match = _BEARER.fullmatch(headers[0].strip()) if len(headers) == 1 else None
         if match is None:
             raise NotAuthenticatedError("a device token is required")
-        device = self._devices.identify(hashlib.sha256(match[1].encode()).digest())
+        digest = hashlib.sha256(match[1].encode()).digest()
+        device = self._devices.identify(digest)
+        if device is None and self._look_again is not None:
+            await self._look_again()
+            device = self._devices.identify(digest)
         if device is None:
             raise NotAuthenticatedError("the device token is not valid")
         request.state.device = device.id

@@ -15,6 +15,7 @@ Guarantees:
 Left to others: the tables (`vault.access`), the roster (`vault.warden`).
 """
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -47,6 +48,7 @@ from vault.spool.files import write_durably
 STALE: Final = "snapshot.directory.stale"
 ROSTER_REFUSED: Final = "snapshot.roster.refused"
 ROSTER_LATE: Final = "snapshot.roster.late"
+LOOK_AGAIN_S: Final = 1.0
 _NOBODY: Final = WorkgroupSnapshot(workgroups={}, agents={})
 _USABLE_NS: Final = 72 * 3600 * NS_PER_S
 _log = structlog.get_logger()
@@ -97,6 +99,8 @@ class SnapshotKeeper:
         self._late_month = ""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._reading = threading.Lock()
+        self._looked_s = -LOOK_AGAIN_S
 
     def start(self) -> None:
         """Read everything once, then again and again."""
@@ -164,8 +168,27 @@ class SnapshotKeeper:
             _log.error(ROSTER_LATE, month=month, version=roster.version)
         return found
 
+    async def look_again(self) -> None:
+        """Read everything for a token that is unknown: its device may be new.
+
+        Once a second at most, whoever asks with whatever token, and for a second
+        at most: a database that is away delays nobody for longer.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_s < LOOK_AGAIN_S:
+            return
+        self._looked_s = now_s
+        reading = asyncio.create_task(asyncio.to_thread(self.refresh))
+        await asyncio.wait({reading}, timeout=LOOK_AGAIN_S)
+
     def refresh(self) -> None:
         """Read everything once; what cannot be read stays as it was."""
+        # One at a time: an older view must not take the place of a newer one,
+        # or a revoked device would be back for a moment.
+        with self._reading:
+            self._read()
+
+    def _read(self) -> None:
         known = self._with_roster(self._known)
         try:
             devices, people = self._sources.devices(), self._sources.people()

@@ -9,14 +9,22 @@ stopped before the command ends.
 
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
 
 from vault.config import passphrase
+from vault.core.errors import ConflictError, UnavailableError
 from vault.core.flow import Actor, ActorKind, Caller
 from vault.serving.children import Child
 from vault.trust.client import WardenClient
+from vault.warden.main import WardenLock
 from vault.wiring import Installation
+
+_PATIENCE_S: Final = 20.0
+"How long a warden that starts, or that another command has, is waited for."
 
 
 def operator() -> Caller:
@@ -33,26 +41,74 @@ def borrowed_warden(installation: Installation) -> Iterator[WardenClient]:
         UnavailableError: No warden serves and none could be started.
     """
     installation.require_initialised()
-    with WardenClient.at(installation.settings.socket_path) as serving:
-        if serving.health().healthy:
-            yield serving
-            return
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs:
+    path = installation.settings.socket_path
+    lock = installation.folder / "keys" / "warden.lock"
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        # 1. The one that serves, also when it is only just starting.
+        with WardenClient.at(path) as serving:
+            health = serving.health()
+            if health.healthy:
+                yield serving
+                return
+        # 2. None serves and none runs: one of our own.
+        if not _listens(path) and not _is_locked(lock):
+            try:
+                own = _start(installation)
+            except UnavailableError:
+                # Unless another one came first, it has said why itself.
+                if not _is_locked(lock):
+                    raise
+            else:
+                with own as client:
+                    yield client
+                return
+        # 3. One runs that does not answer yet: `serve` starts, or another
+        #    command has borrowed it.
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"a warden runs and does not answer: {health.detail}"
+            )
+        time.sleep(0.1)
+
+
+def _start(installation: Installation) -> AbstractContextManager[WardenClient]:
+    with ExitStack() as stack:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        stack.enter_context(ours)
+        stack.enter_context(theirs)
+        door = f"cli={theirs.fileno()}"
         child = Child(
             name="warden",
-            arguments=lambda: [
-                "warden",
-                "--quiet",
-                "--door",
-                f"cli={theirs.fileno()}",
-            ],
+            arguments=lambda: ["warden", "--quiet", "--door", door],
             descriptors=lambda: [theirs.fileno()],
             passphrase=passphrase(installation.settings),
         )
+        stack.callback(child.stop, within_s=10)
         child.start()
+        client = stack.enter_context(WardenClient.through(ours))
+        return _held(client, stack.pop_all())
+
+
+@contextmanager
+def _held(client: WardenClient, stack: ExitStack) -> Iterator[WardenClient]:
+    with stack:
+        yield client
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
         try:
-            with WardenClient.through(ours) as client:
-                yield client
-        finally:
-            child.stop(within_s=10)
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def _is_locked(lock: Path) -> bool:
+    try:
+        WardenLock(lock).release()
+    except ConflictError:
+        return True
+    return False

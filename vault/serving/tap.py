@@ -96,7 +96,7 @@ async def _serve(
     try:
         # uvicorn answers SIGTERM by itself: no new calls, then the lines below.
         await http.serve(
-            create_forks_app(recorder.desk, keeper),
+            create_forks_app(recorder.desk, keeper, look_again=keeper.look_again),
             settings,
             "forks",
             started=lambda: say_ready(ready_fd),

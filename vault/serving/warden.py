@@ -2,15 +2,21 @@
 
 import os
 import socket
+import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
 from vault.config import passphrase
-from vault.core.errors import ConfigurationError
+from vault.core.errors import ConfigurationError, ConflictError
 from vault.core.secrets import SecretBytes
 from vault.serving import doors
 from vault.serving.children import read_piped, say_ready
 from vault.warden.main import WardenLock, listen, run
 from vault.wiring import Installation
+
+_COMMAND_S: Final = 15.0
+"How long a command may keep the warden that it has borrowed."
 
 
 def serve_warden(
@@ -39,7 +45,9 @@ def serve_warden(
     settings = installation.settings
     installation.require_initialised()
     # The lock before anything else: the second warden must not even unlock.
-    with WardenLock(installation.folder / "keys" / "warden.lock"):
+    with _lock(
+        installation.folder / "keys" / "warden.lock", waits=listener_fd is not None
+    ):
         secret: SecretBytes = (
             read_piped(passphrase_fd)
             if passphrase_fd is not None
@@ -67,6 +75,18 @@ def serve_warden(
                 say_ready(ready_fd)
 
             run(warden, listener=listener, uid_roles=roles, started=open_doors)
+
+
+def _lock(path: Path, *, waits: bool) -> WardenLock:
+    """Take the lock; one that serves waits for a command to give it back."""
+    deadline = time.monotonic() + _COMMAND_S
+    while True:
+        try:
+            return WardenLock(path)
+        except ConflictError:
+            if not waits or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
 
 
 def _door(word: str) -> tuple[str, socket.socket]:

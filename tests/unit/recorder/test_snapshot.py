@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import hashlib
 from collections.abc import Callable
@@ -127,6 +128,39 @@ class TestDevices:
         around.down = True
 
         assert around.refreshed().identify(DIGEST) is None
+
+
+class TestLookingAgain:
+    def test_a_device_that_was_just_added_is_known(self, around: Around) -> None:
+        keeper = around.refreshed()
+        around.devices = (device(),)
+
+        asyncio.run(keeper.look_again())
+
+        assert device().device == keeper.identify(DIGEST)
+
+    def test_a_flood_of_wrong_tokens_reads_the_database_once(
+        self, around: Around
+    ) -> None:
+        keeper = around.refreshed()
+
+        async def flood() -> None:
+            await keeper.look_again()
+            around.devices = (device(),)
+            await asyncio.gather(*(keeper.look_again() for _ in range(50)))
+
+        asyncio.run(flood())
+
+        assert keeper.identify(DIGEST) is None
+
+    def test_a_database_that_is_away_changes_nothing(self, around: Around) -> None:
+        around.devices = (device(),)
+        keeper = around.refreshed()
+        around.down = True
+
+        asyncio.run(keeper.look_again())
+
+        assert device().device == keeper.identify(DIGEST)
 
 
 class TestPeople:
