@@ -74,7 +74,12 @@ Listen = Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerializer(str)]
 
 
 def _default_folder() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    try:
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    except RuntimeError:
+        raise ConfigurationError(
+            "this user has no home folder: set CALLVAULT_DATA_DIR"
+        ) from None
     return Path(base) / "callvault"
 
 
@@ -129,7 +134,7 @@ class Settings(BaseSettings):
     sign_in_idle_s: int = Field(default=900, ge=60)
     sign_in_max_s: int = Field(default=12 * 3600, ge=300)
 
-    keyring_memory_mib: int = Field(default=256, ge=8, le=4096)
+    keyring_memory_mib: int = Field(default=256, ge=19, le=4096)
     password_memory_mib: int = Field(default=64, ge=8, le=1024)
     audit_origin: str = Field(default="callvault/audit", pattern=r"[!-*,-~]{1,100}")
     tap_name: str = Field(default="tap-1", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
@@ -255,8 +260,9 @@ def _file() -> Path | None:
             raise ConfigurationError(f"CALLVAULT_CONFIG names no file: {named}")
         return Path(named)
     folder = os.environ.get(PREFIX + "DATA_DIR")
-    places = [Path(folder) / "callvault.toml"] if folder else []
-    places += [Path("callvault.toml"), _default_folder() / "callvault.toml"]
+    # A folder that is named is this installation's; the default one is another's.
+    own = Path(folder) if folder else _default_folder()
+    places = [own / "callvault.toml", Path("callvault.toml")]
     return next((place for place in places if place.is_file()), None)
 
 

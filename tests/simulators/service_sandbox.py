@@ -162,8 +162,9 @@ def _main(words: Sequence[str]) -> None:
             if highest != resource.RLIM_INFINITY:
                 number = highest if number < 0 else min(number, highest)
             resource.setrlimit(limit, (number, number))
-    os.umask(int(unit.get("UMask", ["0022"])[-1], 8))
+    os.umask(0o022)
     _namespaces(unit, given)
+    os.umask(int(unit.get("UMask", ["0022"])[-1], 8))
     _call(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no new privileges")
     for capability in range(_LAST_CAPABILITY + 1):
         _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)

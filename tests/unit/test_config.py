@@ -114,6 +114,30 @@ class TestLoad:
         with pytest.raises(ConfigurationError, match="names no file"):
             config.load()
 
+    def test_a_user_without_a_home_needs_a_data_folder(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        def homeless() -> Path:
+            raise RuntimeError("Could not determine home directory.")
+
+        monkeypatch.setattr(Path, "home", homeless)
+        monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+        assert tmp_path / "data" == config.load().data_dir
+
+        monkeypatch.delenv("CALLVAULT_DATA_DIR")
+        with pytest.raises(ConfigurationError, match="CALLVAULT_DATA_DIR"):
+            config.load()
+
+    def test_the_file_of_another_installation_is_not_read(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        other = tmp_path / "share" / "callvault"
+        other.mkdir(parents=True)
+        (other / "callvault.toml").write_text("sweep_ms = 100\n")
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+
+        assert 200 == config.load().sweep_ms
+
     def test_a_data_folder_of_any_length_has_a_socket_path_that_binds(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
