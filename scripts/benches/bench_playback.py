@@ -35,6 +35,7 @@ def serve(folder: Path) -> None:
 
     from tests.simulators.web_server import serving  # noqa: PLC0415
     from tests.simulators.web_vault import PASSWORD, Call, running  # noqa: PLC0415
+    from vault.web.config import WebConfig  # noqa: PLC0415
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     plain = FastAPI()
@@ -44,7 +45,9 @@ def serve(folder: Path) -> None:
     def _plain() -> FileResponse:
         return FileResponse(file, media_type="audio/flac")
 
-    with running(folder) as vault:
+    # All requests come from one address here: its limit is not what is measured.
+    unlimited = WebConfig(requests_per_minute=10**6)
+    with running(folder, unlimited) as vault:
         vault.crew()
         recordings = [vault.record(Call(seconds=SECONDS)) for _ in range(12)]
         file.write_bytes(vault.audio(SECONDS))
@@ -79,14 +82,17 @@ class Peer:
 
     def cost(self, work: Callable[[], object]) -> tuple[float, float]:
         """Return the server's CPU and the wall time of *work*, in seconds."""
+        # The server closes a connection that idled while the other one was measured.
+        self._connection.close()
         cpu, wall = self._cpu_s(), time.perf_counter()
         work()
         wall = time.perf_counter() - wall
         return self._cpu_s() - cpu, wall
 
     def _cpu_s(self) -> float:
-        threads = Path(f"/proc/{self._pid}/task").glob("*/schedstat")
-        return sum(int(each.read_text().split()[0]) for each in threads) / 1e9
+        # The CPU clock of another process, threads that ended included
+        # (clock_getcpuclockid(3), which Python does not offer).
+        return time.clock_gettime(~self._pid << 3 | 2)
 
 
 def sign_in(port: int, password: str) -> str:
