@@ -1,9 +1,9 @@
 """A throw-away PostgreSQL: a real server in a private folder, for one test session.
 
 Debian's server is taken where it is installed, else the wheel of the dev group.
-The server refuses to run as root, so root starts it as ``nobody``.  It runs
-without fsync: nothing it keeps is meant to survive (open engines with
-``relaxed_for_tests=True``).
+The server refuses to run as root, so root starts it as ``nobody``.  Unless asked
+otherwise it runs without fsync: nothing it keeps is meant to survive (open engines
+with ``relaxed_for_tests=True``).
 """
 
 import os
@@ -19,19 +19,18 @@ from typing import Final
 import pytest
 
 _NOBODY: Final = 65534
-_SETTINGS: Final = (
-    "listen_addresses=127.0.0.1",
-    "fsync=off",
-    "full_page_writes=off",
-    "max_connections=60",
-)
+_SETTINGS: Final = ("listen_addresses=127.0.0.1", "max_connections=60")
+_HASTY: Final = ("fsync=off", "full_page_writes=off")
 
 
 @contextmanager
-def throwaway_postgres() -> Iterator[str]:
+def throwaway_postgres(*, durable: bool = False) -> Iterator[str]:
     """Run a server for the length of the block and give the URL of a database.
 
     Skips the test, saying why, where no server is installed.
+
+    Args:
+        durable: Run with fsync, for processes that accept no other server.
     """
     programs = _programs()
     if programs is None:
@@ -58,7 +57,13 @@ def throwaway_postgres() -> Iterator[str]:
     try:
         run("initdb", "-U", "vault", "--auth=trust", "-E", "UTF8", "--no-sync")
         port = _free_port()
-        settings = (*_SETTINGS, f"port={port}", f"unix_socket_directories={folder}")
+        hasty = () if durable else _HASTY
+        settings = (
+            *_SETTINGS,
+            *hasty,
+            f"port={port}",
+            f"unix_socket_directories={folder}",
+        )
         options = " ".join(f"-c {setting}" for setting in settings)
         run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", options, "start")
         try:
