@@ -62,9 +62,13 @@ class Visitor:
             self.complaints.append(text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium, or a skip with the reason."""
+    """A headless Chromium, or a skip with the reason.
+
+    One per module and not per session: while it lives, an event loop runs in this
+    thread, and a test of another room that starts one of its own would fail.
+    """
     if not _CHROMIUM.exists():
         pytest.skip(f"no Chromium at {_CHROMIUM} (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:

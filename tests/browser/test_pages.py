@@ -12,7 +12,11 @@ from vault.core.flow import RecordingState
 if TYPE_CHECKING:
     from tests.browser.conftest import Site, Visitor
 
-pytestmark = [pytest.mark.network, pytest.mark.browser]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.network,
+    pytest.mark.xdist_group("browser"),
+]
 
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 

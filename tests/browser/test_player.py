@@ -10,7 +10,11 @@ from tests.simulators.web_vault import Call
 if TYPE_CHECKING:
     from tests.browser.conftest import Site, Visitor
 
-pytestmark = [pytest.mark.network, pytest.mark.browser]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.network,
+    pytest.mark.xdist_group("browser"),
+]
 
 NOW = "document.querySelector('audio').currentTime"
 

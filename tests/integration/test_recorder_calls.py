@@ -47,7 +47,7 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-async def until(true: Callable[[], bool], deadline_s: float = 20.0) -> None:
+async def until(true: Callable[[], bool], deadline_s: float = 60.0) -> None:
     limit_s = time.monotonic() + deadline_s
     while not true():
         assert time.monotonic() < limit_s, "it never became true"
