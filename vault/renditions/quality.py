@@ -96,7 +96,8 @@ def _legs(stream: StreamPackets, track: Track | None) -> tuple[Leg, ...]:
 def _status(
     stream: StreamPackets, counted: StreamCount | None, track: Track | None
 ) -> StreamStatus:
-    lost = sum(run.lost for leg in _legs(stream, track) for run in leg)
+    missing = sum(run.lost for leg in _legs(stream, track) for run in leg)
+    lost = _lost(missing, counted)
     codec = stream.codec or _offered(counted)
     if counted is None:
         packets = len(stream.packets)
@@ -123,6 +124,18 @@ def _status(
     )
 
 
+def _lost(missing: int, counted: StreamCount | None) -> int:
+    """Return how many of the packets missing from the capture the network lost.
+
+    While a call is paused the tap receives packets and discards them; those are no
+    losses.  Only the tap's own sequence numbers can tell them apart.
+    """
+    if counted is None or not counted.ssrcs:
+        return missing
+    spans = ((each.last - each.first + 1 - each.packets) for each in counted.ssrcs)
+    return min(missing, sum(max(0, each) for each in spans))
+
+
 def _offered(counted: StreamCount | None) -> str:
     names = [each.encoding for each in counted.payloads.values()] if counted else []
     return names[0] if names else "unknown"
@@ -133,6 +146,8 @@ def _stream(
 ) -> JsonObject:
     legs = _legs(stream, track)
     runs = [run for leg in legs for run in leg]
+    missing = sum(run.lost for run in runs)
+    lost = _lost(missing, counted)
     return {
         "stream": stream.stream,
         "label": stream.label,
@@ -140,7 +155,8 @@ def _stream(
         "codec": stream.codec,
         "received": sum(run.received for run in runs),
         "expected": sum(run.expected for run in runs),
-        "lost": sum(run.lost for run in runs),
+        "lost": lost,
+        "not_captured": missing - lost,
         "duplicated": sum(run.duplicated for run in runs),
         "reordered": sum(run.reordered for run in runs),
         "jitter_max_us": max((_us(run.jitter_max_ns) for run in runs), default=0),
@@ -164,7 +180,7 @@ def _ssrc(run: Run, *, leg: int) -> JsonObject:
         "first": rfc3339(run.first_ns),
         "last": rfc3339(run.last_ns),
         "packets": len(run.rows),
-        "lost": run.lost,
+        "missing": run.lost,
         "duplicated": run.duplicated,
         "reordered": run.reordered,
         "jitter_last_us": _us(run.jitter_last_ns),

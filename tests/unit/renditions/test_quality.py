@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from vault.renditions.mixdown import timeline_of
 from vault.renditions.packets import CaptureReader
 from vault.renditions.peaks import PeaksWriter
 from vault.renditions.quality import certificate, summary
-from vault.sealing.manifest import Manifest, StreamCount
+from vault.sealing.manifest import Manifest, SsrcCount, StreamCount
 
 
 def certified(packets: Sequence[Sent], streams: tuple[StreamCount, ...] = ()) -> dict:
@@ -101,6 +102,20 @@ def test_the_summary_takes_losses_from_the_capture_and_the_rest_from_the_tap() -
     assert (status.label, status.codec) == ("agent", "PCMU")
     assert (status.packets_received, status.packets_authentic) == (95, 90)
     assert status.packets_lost == 10
+
+
+def test_what_was_discarded_in_a_pause_is_no_loss_of_the_network() -> None:
+    """The tap saw 200 of 203 packets; the capture lacks 50 more."""
+    packets = Phone().say(babble(4))
+    seen = replace(
+        counted(received=200, authentic=200),
+        ssrcs=(SsrcCount(ssrc=0xA1, first=65_500, last=65_702, packets=200),),
+    )
+
+    (stream, _) = certified(packets[:50] + packets[103:], (seen,))["streams"]
+
+    assert (stream["lost"], stream["not_captured"]) == (3, 50)
+    assert stream["ssrcs"][0]["missing"] == 53
 
 
 def test_a_tap_that_died_left_no_counters_and_the_capture_has_to_do() -> None:
