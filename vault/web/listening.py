@@ -99,8 +99,10 @@ class Listening:
         """
         with self._refusals_logged(recording_id, part):
             grant = self._granted(recording_id, part)
-            # What is said about the media is said of a vault that can log it.
-            self.check(grant)
+        # Credential, right and state were read a moment ago; the trail was not,
+        # and a leased key asks the warden for nothing.
+        with self._dropping_the_key(grant):
+            self._insist_on_the_trail()
         if media_type is not None and self._services.recordings.want(
             recording_id, media_type
         ):
@@ -116,11 +118,20 @@ class Listening:
         Raises:
             VaultError: Whatever ends the stream; the key is dropped.
         """
-        try:
+        with self._dropping_the_key(grant):
             self._check(grant.recording_id, grant.part)
+
+    @contextmanager
+    def _dropping_the_key(self, grant: Grant) -> Iterator[None]:
+        try:
+            yield
         except VaultError:
             self._services.playback.close(grant.id)
             raise
+
+    def _insist_on_the_trail(self) -> None:
+        if not self._services.warden.health().healthy:
+            raise AuditUnavailableError("the audit trail cannot be written now")
 
     def _check(self, recording_id: RecordingId, part: MediaPart) -> None:
         """Ask everybody once more.
@@ -145,8 +156,7 @@ class Listening:
             origin=self._asker.origin,
         )
         # 3. What they hear can still be written down.
-        if not self._services.warden.health().healthy:
-            raise AuditUnavailableError("the audit trail cannot be written now")
+        self._insist_on_the_trail()
 
     def _granted(self, recording_id: RecordingId, part: MediaPart) -> Grant:
         session, row = self._asker.session, self._row(recording_id)
