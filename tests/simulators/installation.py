@@ -221,7 +221,15 @@ class Installation:
         assert self.serve is not None
         ended = self.serve.poll()
         assert ended is None, f"serve ended with {ended}:\n{self.logged()[-3000:]}"
-        return self.is_ready()
+        return self.is_ready() and self.takes_calls()
+
+    def takes_calls(self) -> bool:
+        """Ask the fork API's ``/healthz``."""
+        try:
+            answer = httpx.get(f"http://{self.forks}/healthz", timeout=5)
+        except httpx.HTTPError:
+            return False
+        return answer.status_code == 200
 
     def is_ready(self) -> bool:
         """Ask ``/readyz``."""
@@ -260,6 +268,11 @@ class Installation:
         """Return the running processes below ``serve``."""
         assert self.serve is not None
         return Process.below(self.serve.pid)
+
+    def parent(self) -> "Process":
+        """Return ``serve`` itself."""
+        assert self.serve is not None
+        return Process(pid=self.serve.pid, words=("serve",))
 
     def process(self, name: str) -> "Process":
         """Return one running process: ``warden``, ``tap``, ``vault.tap.worker``…"""
@@ -386,14 +399,31 @@ class Process:
         except ProcessLookupError:
             return
 
+    def kill(self) -> None:
+        """End it as the kernel's memory killer does, and wait until it is gone."""
+        self.signal(signal.SIGKILL)
+        until(lambda: not self.runs, f"{self.pid} is gone")
+
+    def stop(self) -> None:
+        """Stop it in its tracks, and wait until it stands."""
+        self.signal(signal.SIGSTOP)
+        until(lambda: self._state() in {"T", ""}, f"{self.pid} stands still")
+
+    def go_on(self) -> None:
+        """Let it run again."""
+        self.signal(signal.SIGCONT)
+
     @property
     def runs(self) -> bool:
         """Whether it is there and no zombie."""
+        return self._state() not in {"Z", ""}
+
+    def _state(self) -> str:
         try:
             stat = Path(f"/proc/{self.pid}/stat").read_text()
         except OSError:
-            return False
-        return stat.rpartition(")")[2].split()[0] != "Z"
+            return ""
+        return stat.rpartition(")")[2].split()[0]
 
 
 def media_ports(answer: str) -> list[int]:

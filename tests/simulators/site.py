@@ -1,7 +1,9 @@
 """An installation with its people and devices, and what they see of a call."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,14 @@ from tests.simulators.installation import Call, Installation, Pbx
 NUMBERS = {"caller": "+442079460123", "callee": "+442079460100"}
 
 
+PEOPLE = (
+    ("sam", "supervisor", "Claims"),
+    ("rita", "supervisor", "Sales"),
+    ("olivia", "officer"),
+    ("admin", "administrator"),
+)
+
+
 @dataclass(kw_only=True)
 class Site:
     """An installation that serves, its people and its devices."""
@@ -19,13 +29,27 @@ class Site:
     vault: Installation
     pbx: Pbx
     other_pbx: Pbx
-    sam: httpx.Client
-    "Supervisor of Claims."
-    rita: httpx.Client
-    "Supervisor of Sales."
-    olivia: httpx.Client
-    "Compliance officer."
-    admin: httpx.Client
+    people: Mapping[str, httpx.Client]
+
+    @property
+    def sam(self) -> httpx.Client:
+        """The supervisor of Claims."""
+        return self.people["sam"]
+
+    @property
+    def rita(self) -> httpx.Client:
+        """The supervisor of Sales."""
+        return self.people["rita"]
+
+    @property
+    def olivia(self) -> httpx.Client:
+        """The compliance officer."""
+        return self.people["olivia"]
+
+    @property
+    def admin(self) -> httpx.Client:
+        """The administrator."""
+        return self.people["admin"]
 
     def heard(self, **what: Any) -> "Heard":
         """Place a call in Claims and wait until it is finished."""
@@ -64,3 +88,25 @@ def problem(answer: httpx.Response) -> dict[str, Any]:
     members: dict[str, Any] = json.loads(answer.content)
     assert members["status"] == answer.status_code
     return members
+
+
+@contextmanager
+def serving(
+    *, people: Sequence[tuple[str, ...]] = PEOPLE, **settings: str
+) -> Iterator[Site]:
+    """Make an installation, serve it for the length of the block, end it in order."""
+    vault = Installation(settings)
+    try:
+        vault.said("init", "--yes")
+        vault.start()
+        with ThreadPoolExecutor(max_workers=3) as pool:
+            devices = [pool.submit(vault.add_pbx, name) for name in ("pbx", "other")]
+            for person in people:
+                pool.submit(vault.add_user, *person)
+        pbx, other = [device.result() for device in devices]
+        signed_in = {name: vault.sign_in(name) for name, *_ in people}
+        yield Site(vault=vault, pbx=pbx, other_pbx=other, people=signed_in)
+        # Whatever the tests did must leave it able to end in order.
+        assert vault.stop() == 0
+    finally:
+        vault.close()

@@ -12,41 +12,22 @@ from contextlib import ExitStack
 import pytest
 
 from tests.simulators.installation import Installation
-from tests.simulators.site import Heard, Site
+from tests.simulators.site import PEOPLE, Heard, Site, serving
 from vault.core.media import SrtpSuite
 
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
-    """The shared installation."""
-    vault = Installation()
-    try:
-        vault.said("init", "--yes")
-        vault.start()
-        people = (
-            ("sam", "supervisor", "Claims"),
-            ("rita", "supervisor", "Sales"),
-            ("olivia", "officer"),
-            ("admin", "administrator"),
-        )
-        with ThreadPoolExecutor(max_workers=3) as pool:
-            pbx = pool.submit(vault.add_pbx, "pbx")
-            other = pool.submit(vault.add_pbx, "other-pbx")
-            list(pool.map(lambda person: vault.add_user(*person), people))
-            sam, rita, olivia, admin = pool.map(vault.sign_in, [p[0] for p in people])
-        yield Site(
-            vault=vault,
-            pbx=pbx.result(),
-            other_pbx=other.result(),
-            sam=sam,
-            rita=rita,
-            olivia=olivia,
-            admin=admin,
-        )
-        # Everything that the tests did must leave it able to end in order.
-        assert vault.stop() == 0
-    finally:
-        vault.close()
+    """The installation of tests that break nothing in it."""
+    with serving(people=PEOPLE) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def troubled() -> Iterator[Site]:
+    """The installation of tests that kill and block its processes."""
+    with serving(people=PEOPLE[:1]) as site:
+        yield site
 
 
 @pytest.fixture(scope="session")
