@@ -142,7 +142,7 @@ def test_the_call_is_counted_ended_and_verified_as_the_page_says(
         assert stream["packets_lost"] == 0
     assert re.search(r"204$", followed.said, re.MULTILINE)
     # Both verifiers, one after the other.
-    verdicts = re.findall(r"^(OK|VERIFIED): \d+ entries", followed.said, re.MULTILINE)
+    verdicts = re.findall(r"^(OK|VERIFIED): ", followed.said, re.MULTILINE)
     assert ["OK", "VERIFIED"] == verdicts
 
 
