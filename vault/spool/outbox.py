@@ -41,6 +41,7 @@ LEAF_REFUSED: Final = "outbox.leaf.refused"
 TRAIL_UNREACHABLE: Final = "outbox.trail.unreachable"
 _BATCH: Final = 64
 _COUNTER: Final = "counter"
+_NS_PER_MS: Final = 1_000_000
 _log = structlog.get_logger()
 
 
@@ -184,8 +185,10 @@ class Outbox:
             return None
 
     def _first_number(self) -> int:
-        counter = self._directory / _COUNTER
-        stored = 1
+        # Without a counter this spool is new, or the old one was lost.  Beginning at
+        # 1 would repeat numbers that the trail has seen, and it would take new
+        # leaves for old ones.  Milliseconds are ahead of any count of leaves.
+        stored = 1 + self._clock() // _NS_PER_MS
         with contextlib.suppress(FileNotFoundError, ValueError):
-            stored = int(counter.read_text())
+            stored = int((self._directory / _COUNTER).read_text())
         return max([stored, *(number + 1 for number in self.waiting())])

@@ -82,6 +82,24 @@ def test_a_leaf_survives_its_process(tmp_path: Path, warden: Warden) -> None:
     assert [1, 2] == warden.seen()
 
 
+def test_a_spool_that_was_lost_repeats_no_number_that_the_trail_has_seen(
+    tmp_path: Path, warden: Warden
+) -> None:
+    def at(folder: str, second: int) -> Outbox:
+        return Outbox(
+            tmp_path / folder,
+            source="tap",
+            trail=warden,
+            clock=lambda: second * 1_000_000_000,
+        )
+
+    for box in (at("lost", 1_000), at("new", 1_001)):
+        box.post(DRAFT)
+        box.deliver()
+
+    assert [1_000_001, 1_001_001] == warden.seen()
+
+
 def test_a_lost_answer_writes_no_leaf_twice(tmp_path: Path, warden: Warden) -> None:
     warden.lose_answers = 1
     box = outbox(tmp_path, warden)
