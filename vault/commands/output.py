@@ -72,7 +72,10 @@ def show(rows: Sequence[Row], *, as_json: bool, empty: str) -> None:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in rows[0]:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        # An id that is broken over two lines cannot be copied.
+        table.add_column(
+            column.replace("_", " "), overflow="fold", no_wrap=column == "id"
+        )
     for row in rows:
         table.add_row(*(escape(_text(value)) for value in row.values()))
     _out.print(table)
