@@ -12,6 +12,22 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 "Measured material that may lie beside a checkout; tests skip where it is absent."
 
 
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Keep tests of one ``xdist_group`` on one worker.
+
+    pytest-xdist 3.8 writes the group into a member that pytest 9.2 no longer reads,
+    and every expensive fixture was made twice (pytest-dev/pytest-xdist#1386).
+    """
+    if not getattr(config.option, "loadgroup", False):
+        return
+    for item in items:
+        mark, identity = item.get_closest_marker("xdist_group"), getattr(item, "id", "")
+        if mark is not None and hasattr(identity, "parse"):
+            item._id = identity.parse(f"{identity}@{mark.args[0]}")  # type: ignore[attr-defined] # of pytest 9.2
+
+
 @pytest.fixture(autouse=True)
 def _sockets_only_where_they_belong(request: pytest.FixtureRequest) -> Iterator[None]:
     parts = Path(str(request.node.path)).parts
