@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE_HZ: Final = 8000
+LATEST: Final = 400
+"Samples by which one party may start after the other: 50 ms."
 Samples = NDArray[np.int16]
 
 
@@ -32,6 +34,22 @@ def mu_law(octets: bytes) -> Samples:
     codec.layout = "mono"
     frames = codec.decode(av.Packet(octets))
     return np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+
+def aligned(said: Samples, heard: Samples) -> Samples:
+    """Return *heard* from where *said* begins in it, cut to the same length.
+
+    Parties do not start in the same sample, and the recording begins with the first
+    of them: the other one is up to a few packets late.
+    """
+    longest = min(len(said), len(heard) - LATEST)
+    starts = range(LATEST)
+    matches = [
+        np.count_nonzero(said[:longest] == heard[at : at + longest]) for at in starts
+    ]
+    start = int(np.argmax(matches))
+    found = heard[start : start + len(said)]
+    return np.pad(found, (0, len(said) - len(found)))
 
 
 def tone_hz(samples: Samples) -> float:

@@ -264,6 +264,11 @@ class Installation:
         """Return everything that the processes logged."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def told(self) -> str:
+        """Return what is logged, requests left out."""
+        lines = self.logged().splitlines()
+        return "\n".join(line for line in lines if '"http-request"' not in line)
+
     def descendants(self) -> "Sequence[Process]":
         """Return the running processes below ``serve``."""
         assert self.serve is not None
@@ -340,7 +345,7 @@ class Installation:
             return until(ended, f"{recording} is finished", within_s)
         except AssertionError as exc:
             raise AssertionError(
-                f"{exc}; it is {last}\n{self.logged()[-3000:]}"
+                f"{exc}; it is {last}\n{self.told()[-6000:]}"
             ) from None
 
     def objects(self, recording: str) -> dict[str, Path]:

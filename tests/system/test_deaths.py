@@ -5,7 +5,7 @@ import signal
 import numpy as np
 import pytest
 
-from tests.simulators.hearing import RATE_HZ, decoded, mu_law
+from tests.simulators.hearing import RATE_HZ, aligned, decoded, mu_law
 from tests.simulators.installation import Call, until
 from tests.simulators.site import Heard, Site
 from vault.tap.simulate import conversation
@@ -34,7 +34,7 @@ def _heard_seconds(site: Site, heard: Heard) -> float:
     """Return how much of what was said is heard, sample for sample, in place."""
     audio = decoded(site.sam.get(f"/recordings/{heard.id}/audio").content)[0]
     said = mu_law(conversation("agent"))[: len(audio)]
-    return float(np.count_nonzero(said == audio[: len(said)]) / RATE_HZ)
+    return float(np.count_nonzero(said == aligned(said, audio)) / RATE_HZ)
 
 
 def test_a_killed_media_worker_costs_a_second_at_most(troubled: Site) -> None:

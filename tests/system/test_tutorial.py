@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,8 @@ def followed() -> Iterator[Followed]:
     environment = _environment(folder, ports)
     try:
         done = _run(folder, script, environment)
-        assert done.returncode == 0, done.stderr
+        log = folder / "serve.log"
+        assert done.returncode == 0, (done.stderr, log.read_text(errors="replace"))
         answer = json.loads((folder / "answer.json").read_text())
         yield Followed(
             folder=folder,
@@ -66,7 +68,8 @@ def followed() -> Iterator[Followed]:
         )
     finally:
         for pid in (folder / "serve.pid").read_text().split():
-            os.kill(int(pid), signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)
             until(lambda: not Path(f"/proc/{pid}").exists(), "serve has stopped")  # noqa: B023 - called at once
         shutil.rmtree(folder, ignore_errors=True)
 
