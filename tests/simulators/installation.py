@@ -167,6 +167,8 @@ class Installation:
             **{k: v for k, v in os.environ.items() if not k.startswith("CALLVAULT_")},
             **_CHEAP,
             "PYTHONUNBUFFERED": "1",
+            # Forty processes are started: compiling the vault for each costs minutes.
+            "PYTHONDONTWRITEBYTECODE": "",
             "CALLVAULT_DATA_DIR": str(self.folder),
             "CALLVAULT_WEB_LISTEN": self.web,
             "CALLVAULT_FORKS_LISTEN": self.forks,

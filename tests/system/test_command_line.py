@@ -186,11 +186,17 @@ class TestWhileItServes:
         self, site: Site, words: tuple[str, ...]
     ) -> None:
         rows = site.vault.json(*words)
-        table = site.vault.run(*words)
 
         assert isinstance(rows, list)
-        assert table.returncode == 0
-        assert all(token not in table.stdout for token in site.vault.tokens)
+        assert {dict} >= {type(row) for row in rows}
+        assert all(token not in str(rows) for token in site.vault.tokens)
+
+    def test_a_table_has_the_same_rows(self, site: Site) -> None:
+        rows = site.vault.json("user", "list")
+        table = site.vault.said("user", "list").splitlines()
+
+        assert ["id", "name", "roles", "workgroups", "disabled"] == table[0].split()
+        assert [row["name"] for row in rows] == [line.split()[1] for line in table[1:]]
 
     def test_the_doctor_finds_nothing_wrong(self, site: Site) -> None:
         done = site.vault.run("doctor")
