@@ -193,7 +193,8 @@ class TestWhileItServes:
 
     def test_a_table_has_the_same_rows(self, site: Site) -> None:
         rows = site.vault.json("user", "list")
-        table = site.vault.said("user", "list").splitlines()
+        wide = site.vault.run("user", "list", env={"COLUMNS": "200"})
+        table = wide.stdout.splitlines()
 
         assert ["id", "name", "roles", "workgroups", "disabled"] == table[0].split()
         assert [row["name"] for row in rows] == [line.split()[1] for line in table[1:]]

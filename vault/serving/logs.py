@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, Final, TextIO, cast
 
 import structlog
+from structlog.typing import Processor
 
 NOT_HARDENED: Final = "process.not-hardened"
 
@@ -37,6 +38,7 @@ def configure(process: str, *, quiet: bool = False) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _of(process),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -53,7 +55,6 @@ def configure(process: str, *, quiet: bool = False) -> None:
         ),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(process=process)
     # Libraries that use the standard module speak only when something is wrong.
     logging.basicConfig(
         level=logging.WARNING,
@@ -83,6 +84,16 @@ class _Lossy(io.TextIOBase):
         """Flush, or lose what is buffered."""
         with suppress(OSError, ValueError):
             self._stream.flush()
+
+
+def _of(process: str) -> Processor:
+    # No context variable: threads that are started later would not have it.
+    def add(
+        _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> Mapping[str, Any]:
+        return {"process": process, **event}
+
+    return add
 
 
 def _without_secrets(

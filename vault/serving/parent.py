@@ -7,7 +7,8 @@ Guarantees:
     * Stopping goes against the stream of media: web, then the tap (calls in
       progress end ``cut`` and are sealed), then the worker, the warden last.
 
-Left to others: what each process does (`vault.serving.processes`).
+Left to others: what each process does (`vault.serving.warden`, `tap`, `worker`,
+`web`).
 """
 
 import os
@@ -93,16 +94,21 @@ class Serve:
             signal.signal(number, lambda *_: self._stop.set())
         try:
             # The warden upgrades the databases; the others start together.
-            self._children["warden"].start()
-            others = [self._children[role] for role in ROLES]
-            for child in others:
-                child.spawn()
-            for child in others:
-                child.await_ready()
+            self._begin("warden")
+            self._begin(*ROLES)
             serve_metrics(Installation(self._settings), self._children)
         except (UnavailableError, OSError) as exc:
             self.stop()
             raise UnavailableError(str(exc)) from None
+
+    def _begin(self, *names: str) -> None:
+        children = [self._children[name] for name in names]
+        for child in children:
+            if not self._stop.is_set():
+                child.spawn()
+        for child in children:
+            if not self._stop.is_set():
+                child.await_ready(wanted=lambda: not self._stop.is_set())
 
     def run(self) -> None:
         """Keep the children alive until SIGTERM or Ctrl-C, then stop them."""
