@@ -191,10 +191,22 @@ class Demo:
             raise DemoFailedError(f"verify-trail: {apart.stderr or apart.stdout}")
         return f"{said.strip()}; a verifier that shares no code agrees"
 
+    def watch(self) -> None:
+        """Return when `callvault serve` ends."""
+        assert self.serve is not None
+        status = self.serve.wait()
+        raise DemoFailedError(
+            f"callvault serve ended with status {status}; see {self.folder}/serve.log"
+        )
+
     def stop(self) -> None:
         if self.serve is not None and self.serve.poll() is None:
             self.serve.send_signal(signal.SIGTERM)
-            self.serve.wait(60)
+            try:
+                self.serve.wait(90)
+            except subprocess.TimeoutExpired:
+                self.serve.kill()
+                out.print("[bold red]callvault serve did not stop and was killed.[/]")
 
 
 def step(text: str) -> None:
@@ -209,7 +221,7 @@ def tell(demo: Demo, recording: str) -> None:
         Panel(
             f"Open   [bold]http://{demo.web}/[/]\n"
             f"Call   http://{demo.web}/recordings/{recording}\n\n"
-            f"One-time passwords:\n{people}\n\n"
+            f"Passwords, made for this demo and shown only here:\n{people}\n\n"
             "sam plays the call, olivia reads the audit trail, admin can do neither.\n"
             f"Everything lies in {demo.folder}; Ctrl-C stops it.",
             title="Callvault is serving",
@@ -240,7 +252,7 @@ def main() -> int:
         step(f"Verifying the audit trail offline: {demo.verify()}")
         if not once:
             tell(demo, recording)
-            signal.pause()
+            demo.watch()
     except DemoFailedError as exc:
         out.print(f"[bold red]The demo failed:[/] {exc}", markup=True)
         return 1

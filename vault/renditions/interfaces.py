@@ -63,3 +63,15 @@ class TapKeys(Protocol):
     def __call__(self) -> Mapping[str, bytes]:
         """Return tap name → raw Ed25519 public key (32 octets)."""
         ...
+
+
+class Stop(Protocol):
+    """Asks a worker to end (`threading.Event` fits)."""
+
+    def is_set(self) -> bool:
+        """Tell whether to end."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for that, *timeout* seconds at most; tell whether."""
+        ...

@@ -21,7 +21,6 @@ Left to others: what is made (`vault.renditions.finalise`), states
 (`vault.catalog.states`).
 """
 
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +43,7 @@ from vault.renditions.config import WorkerConfig
 from vault.renditions.deposit import AddendumKey, Deposit, Made
 from vault.renditions.evidence import CUT, MANIFEST, Evidence, read_manifest
 from vault.renditions.finalise import Damage, Finalised, Finaliser
-from vault.renditions.interfaces import Catalog, TapKeys
+from vault.renditions.interfaces import Catalog, Stop, TapKeys
 from vault.renditions.leaves import WORKER, finished_drafts, made_draft
 from vault.sealing.manifest import Manifest
 from vault.trust.interfaces import (
@@ -91,7 +90,7 @@ class RenderWorker:
         self._config = config
         self._clock = clock
 
-    def run_forever(self, stop: threading.Event) -> None:
+    def run_forever(self, stop: Stop) -> None:
         """Work until *stop* is set; the call being rendered is finished first."""
         pause_s = self._config.idle_s
         while not stop.is_set():

@@ -12,10 +12,8 @@ Left to others: what each process does (`vault.serving.warden`, `tap`, `worker`,
 """
 
 import os
-import signal
 import socket
 import stat
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -29,6 +27,7 @@ from vault.core.secrets import SecretBytes
 from vault.serving import logs
 from vault.serving.children import Child
 from vault.serving.metrics import serve_metrics
+from vault.serving.stopping import StopRequest
 from vault.wiring import Installation
 
 SERVING: Final = "serving"
@@ -46,7 +45,7 @@ class Serve:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._stop = threading.Event()
+        self._stop = StopRequest()
         self._doors = {
             role: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             for role in ROLES
@@ -90,8 +89,6 @@ class Serve:
             UnavailableError: A process could not start; those that did are stopped.
         """
         logs.say_gaps(process.harden())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
         try:
             # The warden upgrades the databases; the others start together.
             self._begin("warden")

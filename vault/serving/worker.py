@@ -1,7 +1,5 @@
 """The worker as a process: captures become playable media until SIGTERM."""
 
-import signal
-import threading
 from collections.abc import Mapping
 
 from vault.catalog.recordings import Recordings
@@ -10,6 +8,7 @@ from vault.renditions.config import WorkerConfig
 from vault.renditions.deposit import AddendumKey
 from vault.renditions.worker import RenderWorker
 from vault.serving.children import say_ready
+from vault.serving.stopping import StopRequest
 from vault.wiring import WORKER_NAME, Installation
 
 
@@ -41,8 +40,6 @@ def serve_worker(
             tap_keys=tap_keys,
             config=WorkerConfig(name=WORKER_NAME),
         )
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop = StopRequest()
         say_ready(ready_fd)
         worker.run_forever(stop)

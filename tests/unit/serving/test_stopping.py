@@ -1,0 +1,40 @@
+"""Being asked to stop, in processes of their own: signals are the point."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+_PROGRAM = """
+import sys
+from vault.serving.stopping import StopRequest
+stop = StopRequest()
+print("ready", flush=True)
+while not stop.wait(0.001):
+    pass
+assert stop.is_set() and stop.wait() and stop.wait(10)
+print("stopped", flush=True)
+"""
+
+
+@pytest.mark.parametrize("times", [1, 50])
+def test_signals_end_the_wait_however_many_come(times: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        for number in range(times):
+            process.send_signal((signal.SIGTERM, signal.SIGINT)[number % 2])
+        deadline = time.monotonic() + 30
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.kill()
+
+        assert ("ready\n", "stopped\n", 0) == (
+            said,
+            process.stdout.read(),
+            process.returncode,
+        )
