@@ -96,7 +96,13 @@ class RecordingItem:
 
     @property
     def playable(self) -> bool:
-        """Whether there is audio to ask for."""
+        """Whether there is audio to ask for.
+
+        A call is ``partial``, too, when packets came and none could be used:
+        then its length is nothing, and there is no rendition.
+        """
+        if self.state is RecordingState.PARTIAL:
+            return bool(self.duration_s)
         return self.state in PLAYABLE
 
     @property

@@ -28,9 +28,12 @@ PROGRESS: Final = MappingProxyType(
     }
 )
 
+_NOTHING: Final = "There is nothing to play"
+
 _UNPLAYABLE: Final = MappingProxyType(
     {
-        RecordingState.FAILED: "There is nothing to play",
+        RecordingState.FAILED: _NOTHING,
+        RecordingState.PARTIAL: _NOTHING,
         RecordingState.EXPIRED: "The retention time of this recording is over.",
         RecordingState.SHREDDED: "This recording was erased: its keys are gone.",
     }
@@ -59,9 +62,12 @@ def progress_text(state: RecordingState) -> str:
 def unplayable_text(item: RecordingItem) -> str:
     """Return why a recording never will be played."""
     text = _UNPLAYABLE.get(item.state, "This recording can't be played.")
-    if item.state is not RecordingState.FAILED:
+    if text != _NOTHING:
         return text
-    return f"{text}: {_REASONS[item.reason]}." if item.reason else f"{text}."
+    why = f"{text}: {_REASONS[item.reason]}." if item.reason else f"{text}."
+    if item.state is RecordingState.PARTIAL:
+        return f"{why} What was captured is kept."
+    return why
 
 
 def direction_text(direction: Direction) -> str:

@@ -75,6 +75,24 @@ class TestRecording:
                 False,
             ),
             (
+                Call(
+                    state=RecordingState.PARTIAL,
+                    reason=Reason.SRTP_UNAUTHENTICATED,
+                    seconds=0,
+                ),
+                "There is nothing to play: the encryption key did not fit.",
+                False,
+            ),
+            (
+                Call(
+                    state=RecordingState.PARTIAL,
+                    reason=Reason.CODEC_UNSUPPORTED,
+                    seconds=0,
+                ),
+                "There is nothing to play: its codec can&#39;t be played yet.",
+                False,
+            ),
+            (
                 Call(state=RecordingState.RECORDING),
                 "This call is still being recorded.",
                 False,
