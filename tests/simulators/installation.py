@@ -13,6 +13,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -84,13 +85,10 @@ class Call:
 class Pbx:
     """One device: its token and its way to the fork API."""
 
-    def __init__(self, forks: str, token: str) -> None:
+    def __init__(self, token: str, http: httpx.Client) -> None:
         self.token = token
-        self.http = httpx.Client(
-            base_url=f"http://{forks}/api/v1",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=WITHIN_S,
-        )
+        self.http = http
+        http.headers["Authorization"] = f"Bearer {token}"
 
     def begin(
         self,
@@ -163,6 +161,11 @@ class Installation:
         self.passwords: dict[str, str] = {}
         self.tokens: list[str] = []
         self._clients: list[httpx.Client] = []
+        self.scheme = "http"
+        self._trusted = ssl.create_default_context()
+        if certificate := self.settings.get("CALLVAULT_TLS_CERT"):
+            self.scheme = "https"
+            self._trusted.load_verify_locations(certificate)
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("CALLVAULT_")},
             **_CHEAP,
@@ -227,19 +230,28 @@ class Installation:
 
     def takes_calls(self) -> bool:
         """Ask the fork API's ``/healthz``."""
+        return self._answers(f"{self.scheme}://{self.forks}/healthz")
+
+    def is_ready(self) -> bool:
+        """Ask ``/readyz``."""
+        return self._answers(f"{self.scheme}://{self.web}/readyz")
+
+    def _answers(self, url: str) -> bool:
         try:
-            answer = httpx.get(f"http://{self.forks}/healthz", timeout=5)
+            answer = httpx.get(url, timeout=5, verify=self._trusted)
         except httpx.HTTPError:
             return False
         return answer.status_code == 200
 
-    def is_ready(self) -> bool:
-        """Ask ``/readyz``."""
-        try:
-            answer = httpx.get(f"http://{self.web}/readyz", timeout=5)
-        except httpx.HTTPError:
-            return False
-        return answer.status_code == 200
+    def client(self, endpoint: str) -> httpx.Client:
+        """Return an HTTP client of one of the two APIs."""
+        client = httpx.Client(
+            base_url=f"{self.scheme}://{endpoint}/api/v1",
+            timeout=WITHIN_S,
+            verify=self._trusted,
+        )
+        self._clients.append(client)
+        return client
 
     def stop(self) -> int:
         """Stop ``serve`` in order and return its exit status."""
@@ -305,8 +317,7 @@ class Installation:
         """Add a device, and return it once the tap knows it."""
         token = self.json("device", "add", name)["token"]
         self.tokens.append(token)
-        pbx = Pbx(self.forks, token)
-        self._clients.append(pbx.http)
+        pbx = Pbx(token, self.client(self.forks))
 
         def known() -> bool:
             answer = pbx.http.get("/forks/00000000-0000-4000-8000-000000000000")
@@ -317,8 +328,7 @@ class Installation:
 
     def sign_in(self, name: str) -> httpx.Client:
         """Return an HTTP client that is signed in."""
-        client = httpx.Client(base_url=f"http://{self.web}/api/v1", timeout=WITHIN_S)
-        self._clients.append(client)
+        client = self.client(self.web)
         made = client.post(
             "/sessions", json={"user": name, "password": self.passwords[name]}
         )
