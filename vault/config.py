@@ -238,7 +238,7 @@ def load() -> Settings:
     except ValidationError as exc:
         # Values stay out of the message: one of them may be a URL with a secret.
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']) or 'settings'}: "
+            f"{''.join(f'{part}: ' for part in fault['loc'])}"
             f"{fault['msg'].removeprefix('Value error, ')}"
             for fault in exc.errors(include_input=False, include_url=False)
         )

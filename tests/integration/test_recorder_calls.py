@@ -380,6 +380,32 @@ def test_with_warden_and_stores_down_calls_are_recorded_and_shipped_later(
     asyncio.run(scene())
 
 
+def test_what_a_device_changes_mid_call_is_on_the_trail(world: World) -> None:
+    async def scene() -> None:
+        call = SimulatedCall(seconds=0.2)
+        async with world.tap() as tap:
+            answer = await tap.desk.open(order(call.build_offer()))
+            id = answer.recording_id
+            await tap.desk.change(PBX, id, SessionChange(paused=True))
+            await tap.desk.change(PBX, id, SessionChange(paused=True))
+            await tap.desk.change(PBX, id, SessionChange(call={"agent": "eve"}))
+            await tap.desk.change(PBX, id, SessionChange(paused=False))
+            await tap.desk.renew(PBX, id, offer=call.build_offer())
+            await tap.desk.close(PBX, id)
+            await shipped(world, id)
+
+            assert [
+                "recording.started",
+                "recording.paused",
+                "recording.changed",
+                "recording.resumed",
+                "recording.changed",
+                "recording.captured",
+            ] == world.trail.actions(id)
+
+    asyncio.run(scene())
+
+
 def ports(sdp: str) -> list[int]:
     return [int(line.split()[1]) for line in sdp.splitlines() if line[:2] == "m="]
 

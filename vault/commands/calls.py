@@ -25,8 +25,8 @@ _TIMEOUT_S = 15.0
 def simulate(
     *,
     forks: Annotated[
-        str, typer.Option(help="Address of the fork API.")
-    ] = "http://127.0.0.1:8081",
+        str, typer.Option(help="Address of the fork API; else as configured here.")
+    ] = "",
     token_file: Annotated[
         Path, typer.Option(help="File with the device's token; - for standard input.")
     ],
@@ -64,7 +64,7 @@ def simulate(
             "direction": direction,
         }
         with httpx.Client(
-            base_url=forks,
+            base_url=forks or _configured(),
             headers={"Authorization": f"Bearer {_token(token_file)}"},
             timeout=_TIMEOUT_S,
         ) as client:
@@ -82,6 +82,12 @@ def simulate(
             show_json({"id": opened["id"], "sent": sent, "streams": status["streams"]})
         else:
             say(f"Recorded as {opened['id']}: {sent} packets sent.")
+
+
+def _configured() -> str:
+    settings = config.load()
+    scheme = "http" if settings.tls_for("forks")[0] is None else "https"
+    return f"{scheme}://{settings.forks_listen}"
 
 
 def _token(file: Path) -> str:
@@ -105,7 +111,7 @@ def _asked(
     try:
         answer = client.request(method, path, json=body)
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
-        raise UnavailableError(f"the fork API: {type(exc).__name__}: {exc}") from None
+        raise UnavailableError(f"the fork API at {client.base_url}: {exc}") from None
     if answer.is_success:
         return dict(answer.json()) if answer.content else {}
     try:

@@ -23,7 +23,9 @@ AsJson: TypeAlias = Annotated[
 ]
 Row: TypeAlias = Mapping[str, object]
 
-_out = Console(highlight=False)
+# In a pipe there is no width to fit: a broken line would be a broken value.
+_WIDE: Final = None if sys.stdout.isatty() else 240
+_out = Console(highlight=False, width=_WIDE)
 ERR: Final = Console(stderr=True, highlight=False)
 
 

@@ -22,7 +22,7 @@ from vault.access.sessions import Sessions
 from vault.access.tokens import Tokens
 from vault.access.workgroups import Workgroups
 from vault.audit.entry import Action, Detail, Draft
-from vault.commands.output import AsJson, failures, say, show, show_json
+from vault.commands.output import AsJson, failures, note, say, show, show_json
 from vault.core.clock import rfc3339
 from vault.core.errors import InvalidInputError, NotFoundError, VaultError
 from vault.serving.borrowed import borrowed_warden, operator
@@ -113,6 +113,10 @@ def user_add(
             # Nobody may have an account that the trail knows nothing of.
             people.disable(added.person.id)
             raise
+        for group in added.workgroups_made:
+            note(f"Made the workgroup {group.name}.")
+        if Role.SUPERVISOR in roles and not workgroups:
+            note("Without --workgroup a supervisor sees no recordings.")
         if as_json:
             show_json({"id": added.person.id, "name": added.person.name})
         else:

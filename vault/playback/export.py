@@ -68,7 +68,19 @@ class Export:
         refuse_unplayable(catalog.row(recording_id))
         current = catalog.objects(recording_id)
         self._objects = chosen(part, tuple(current.values()), media_type)
-        # 2. The leaf and the key; 3. the lengths.
+        # 2. The leaf of what leaves, the leaf of the key and the key; 3. the lengths.
+        trail.append(
+            Draft(
+                action=Action.RECORDING_EXPORTED,
+                caller=caller,
+                recording=recording_id,
+                detail={
+                    "part": str(part),
+                    "count": len(self._objects),
+                    "format": self._objects[0].media_type,
+                },
+            )
+        )
         self._key = keys.release(recording_id, caller=caller, purpose=Purpose.EXPORT)
         self._readers = [(one, self._opened(one)) for one in self._objects]
 

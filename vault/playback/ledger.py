@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from vault.audit.entry import Action, Draft
-from vault.core.flow import Grant
+from vault.core.flow import Grant, MediaPart
 from vault.core.ids import GrantId
 from vault.core.ranges import ByteRange
 
@@ -65,8 +65,10 @@ class PlayLedger:
 
 def _draft(session: _Session) -> Draft:
     grant = session.grant
+    # The capture is no listening: it leaves the player's reach.
+    exported = grant.part is MediaPart.CAPTURE
     return Draft(
-        action=Action.RECORDING_PLAYED,
+        action=Action.RECORDING_EXPORTED if exported else Action.RECORDING_PLAYED,
         caller=grant.caller,
         recording=grant.recording_id,
         right=grant.right,

@@ -22,7 +22,7 @@ from typing import Final
 
 import structlog
 
-from vault.audit.entry import Action, Draft
+from vault.audit.entry import Action, Detail, Draft
 from vault.core.clock import Clock, month_of, rfc3339, system_clock_ns
 from vault.core.errors import ConflictError, NotFoundError, UnavailableError, VaultError
 from vault.core.flow import (
@@ -155,6 +155,7 @@ class RecorderDesk:
             take_over(session, asked, added)
             if added:
                 await asyncio.to_thread(seal_metadata, session)
+            await self._tell(session, Action.RECORDING_CHANGED, {"part": "offer"})
             return SessionAnswer(recording_id=recording_id, sdp=session.answer())
 
     async def change(
@@ -170,9 +171,18 @@ class RecorderDesk:
                     name = session.facts.workgroup
                     _, session.workgroup_known = self._parts.people.workgroup(name)
                 await asyncio.to_thread(seal_metadata, session)
+                fields = ".".join(sorted(change.call)) or "none"
+                await self._tell(session, Action.RECORDING_CHANGED, {"fields": fields})
             if change.paused is not None and change.paused != session.paused:
                 await self._parts.media.pause(recording_id, change.paused)
                 session.paused = change.paused
+                await self._tell(
+                    session,
+                    Action.RECORDING_PAUSED
+                    if change.paused
+                    else Action.RECORDING_RESUMED,
+                    {},
+                )
             return await self._running(session)
 
     async def status(self, device: Device, recording_id: RecordingId) -> SessionStatus:
@@ -284,6 +294,20 @@ class RecorderDesk:
             raise
         self._parts.opener.opened(session.folder)
         _log.info(STARTED, recording=order.recording_id, streams=len(session.streams))
+
+    async def _tell(self, session: Session, action: Action, detail: Detail) -> None:
+        """Queue the leaf of what the device has changed; it says who and when."""
+        draft = Draft(
+            action=action,
+            caller=Caller(
+                actor=Actor(kind=ActorKind.DEVICE, id=session.order.device_id),
+                origin=session.origin,
+            ),
+            recording=session.recording_id,
+            detail=detail,
+            occurred_ns=self._clock(),
+        )
+        await asyncio.to_thread(self._parts.outbox.post, draft)
 
     async def _apply(
         self,

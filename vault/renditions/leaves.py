@@ -44,6 +44,7 @@ def finished_drafts(
         yield Draft(
             action=Action.RECORDING_FAILED,
             caller=WORKER,
+            result=Result.FAILED,
             recording=recording_id,
             reason=str(result.reason or ""),
         )

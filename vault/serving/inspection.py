@@ -1,6 +1,7 @@
 """What ``doctor`` looks at: the machine first, then the installation.
 
-Guarantees: looking changes nothing and needs no passphrase.
+Guarantees: looking changes nothing; where there is a keyring here, its passphrase
+is tried, because a wrong one shows at the next start and not before.
 """
 
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from vault import process
-from vault.config import Settings
+from vault.config import Settings, passphrase
 from vault.core.errors import VaultError
 from vault.trust.client import WardenClient
 from vault.wiring import Installation
@@ -60,11 +61,14 @@ def _machine(settings: Settings) -> Iterator[Finding]:
         )
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     level: Literal["ok", "warning"] = "ok" if soft >= _DESCRIPTORS else "warning"
+    low, high = settings.media_port_range
+    # Two parties: four sockets, four ports, one file.
+    calls = min(max(0, soft - 200) // 5, (high - low + 1) // 4)
     yield Finding(
         level=level,
-        text=f"{soft} descriptors per process: about {max(0, soft - 200) // 5} calls",
+        text=f"{soft} descriptors per process and {high - low + 1} media ports: room "
+        f"for about {calls} calls of two parties",
     )
-    low, high = settings.media_port_range
     first, last = (int(part) for part in _EPHEMERAL.read_text().split())
     if low <= last and first <= high and not _RESERVED.read_text().strip():
         yield Finding(
@@ -112,6 +116,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 def _parts(installation: Installation) -> Iterator[Finding]:
     for name, check in (
+        ("passphrase", lambda: installation.unlock(passphrase(installation.settings))),
         ("catalog database", lambda: installation.catalog.connect().close()),
         ("audit database", lambda: installation.audit.connect().close()),
         ("object store", lambda: installation.stores.media.check()),  # noqa: PLW0108 - opens the store inside the try
@@ -132,4 +137,6 @@ def _warden(settings: Settings) -> Finding:
         health = client.health()
     if health.healthy:
         return Finding(level="ok", text=f"warden serves, {health.log_size} entries")
-    return Finding(level="warning", text=f"no warden serves: {health.detail}")
+    return Finding(
+        level="warning", text=f"callvault serve is not running ({health.detail})"
+    )

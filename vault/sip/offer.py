@@ -29,7 +29,7 @@ from typing import Final
 from vault.core.errors import MalformedSignallingError, UnsupportedOfferError
 from vault.core.media import STATIC_PAYLOADS, PayloadFormat
 from vault.core.secrets import SecretBytes
-from vault.sip.sdes import Crypto, choose
+from vault.sip.sdes import ACCEPTED, Crypto, choose
 from vault.sip.sdp import Line, MediaSection, SessionDescription
 
 _PROFILES: Final = frozenset({"RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF"})
@@ -180,7 +180,7 @@ def _stream(
         return None
     if crypto is None:
         raise UnsupportedOfferError(
-            "none of the crypto suites is acceptable", line=lines[0].number
+            f"no crypto line is acceptable: {ACCEPTED}", line=lines[0].number
         )
     return OfferedStream(
         index=index,

@@ -49,6 +49,13 @@ class Crypto:
         return f"{self.tag} {self.suite.value} inline:{inline}"
 
 
+ACCEPTED: Final = (
+    f"this version takes {', '.join(reversed(SrtpSuite))} with an inline key, and no "
+    "MKI, no UNENCRYPTED_SRTP, UNENCRYPTED_SRTCP or UNAUTHENTICATED_SRTP"
+)
+"For people whose offer was refused."
+
+
 def fresh_key(suite: SrtpSuite) -> SecretBytes:
     """Return a random master key and salt for *suite*."""
     return SecretBytes(secrets.token_bytes(suite.master_size_bytes))

@@ -69,7 +69,7 @@ def test_a_database_that_cannot_be_opened_is_said_and_the_rest_is_looked_at(
 def test_a_warden_that_does_not_serve_is_a_warning(tmp_path: Path) -> None:
     found = _warden(settings(tmp_path, warden_socket=tmp_path / "none.sock"))
 
-    assert ("warning", True) == (found.level, "no warden serves" in found.text)
+    assert ("warning", True) == (found.level, "serve is not running" in found.text)
 
 
 @pytest.mark.enable_socket
