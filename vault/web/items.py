@@ -7,7 +7,7 @@ Left to others: fetching both halves (`vault.web.browse`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Self
 
@@ -81,7 +81,7 @@ class RecordingItem:
             has_screen=row.has_screen,
             how=None if row.how is None else str(row.how),
             workgroup=workgroup,
-            streams=row.streams,
+            streams=_labelled(row.streams, known),
             started=known.started or None,
             ended=known.ended,
             direction=known.direction,
@@ -117,10 +117,11 @@ class RecordingItem:
             "agent": self.agent or self._side(ours=True),
             "customer": self._side(ours=False),
         }
-        labels = [one.label for one in self.streams if one.label != "screen"]
+        labels = _lane_labels(
+            [one.label for one in self.streams if one.label != "screen"]
+        )
         return tuple(
-            Lane(label=label, name=names.get(label, ""))
-            for label in labels[:2] or ["call"]
+            Lane(label=label, name=names.get(label, "")) for label in labels or ["call"]
         )
 
     def _side(self, *, ours: bool) -> str:
@@ -171,6 +172,32 @@ class RecordingItem:
     def _parties(self) -> list[dict[str, str]]:
         sides = (("caller", self.caller), ("callee", self.callee))
         return [{"role": role, "number": number} for role, number in sides if number]
+
+
+def _labelled(
+    streams: tuple[StreamStatus, ...], metadata: SessionMetadata
+) -> tuple[StreamStatus, ...]:
+    """Give the streams the names that the PBX gave them.
+
+    The row, which is not sealed, keeps ``streamN`` for a name that might say
+    something about the call.
+    """
+    said = [one.label for one in metadata.streams]
+    said += [""] * (len(streams) - len(said))
+    return tuple(
+        replace(one, label=label or one.label)
+        for one, label in zip(streams, said, strict=False)
+    )
+
+
+def _lane_labels(labels: list[str]) -> list[str]:
+    """Return whom the left and the right channel belong to (DESIGN section 6)."""
+    ranks = {"agent": 0, "customer": 2}
+    left, *right = sorted(labels, key=lambda one: ranks.get(one, 1)) or [""]
+    lanes = [left] if left else []
+    if right:
+        lanes.append("customer" if "customer" in right else right[0])
+    return lanes
 
 
 def _stream(status: StreamStatus) -> JsonMembers:

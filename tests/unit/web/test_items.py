@@ -1,7 +1,7 @@
 from vault.catalog.values import RecordingRow
 from vault.core.flow import Direction, RecordingState, StreamStatus
 from vault.core.ids import RecordingId, WorkgroupId
-from vault.sealing.metadata import SessionMetadata
+from vault.sealing.metadata import SessionMetadata, StreamMetadata
 from vault.web.items import Lane, RecordingItem
 
 ID = RecordingId("3f0c1a52-9d3e-4c5b-8a57-0f6f2f6f2f6f")
@@ -80,6 +80,36 @@ def test_the_customer_is_who_called_in_or_was_called() -> None:
         Lane(label="agent", name="+1"),
         Lane(label="customer", name="+2"),
     )
+
+
+def test_streams_have_the_names_that_the_pbx_gave_them() -> None:
+    said = SessionMetadata(
+        recording_id=ID,
+        started="2026-11-23T06:16:09Z",
+        streams=tuple(
+            StreamMetadata(label=label, codec="PCMU", suite="X")
+            for label in ("customer", "", "agent", "supervisor")
+        ),
+    )
+    kept = row(RecordingState.READY, "customer", "stream2", "agent", "stream4")
+
+    item = RecordingItem.of(kept, said, workgroup=None)
+    unread = RecordingItem.of(kept, None, workgroup=None)
+
+    assert [one.label for one in item.streams] == [
+        "customer", "stream2", "agent", "supervisor",
+    ]  # fmt: skip
+    assert unread.streams == kept.streams
+
+
+def test_the_lanes_are_in_the_order_of_the_channels() -> None:
+    item = RecordingItem.of(
+        row(RecordingState.READY, "customer", "supervisor", "agent"),
+        None,
+        workgroup=None,
+    )
+
+    assert [lane.label for lane in item.lanes] == ["agent", "customer"]
 
 
 def test_a_call_without_streams_still_has_a_lane() -> None:
