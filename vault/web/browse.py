@@ -3,11 +3,13 @@
 Guarantees:
     * Nothing outside the asker's scope is read, counted or hinted at.
     * The leaf of a list, a search or a view is durable before its answer exists.
+    * A refusal is on the trail, whether the recording exists or not.
     * A page costs one call to the database, one to open its rows and one leaf.
 
 Left to others: scope (`vault.access`), tokens and row keys (the warden), HTTP.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -19,17 +21,18 @@ from vault.catalog.recordings import Recordings
 from vault.catalog.search import Criteria
 from vault.catalog.values import RecordingRow
 from vault.core.clock import Clock, day_of, system_clock_ns
-from vault.core.errors import InvalidInputError
+from vault.core.errors import InvalidInputError, NotFoundError
 from vault.core.flow import Caller, RecordingState
 from vault.core.ids import RecordingId, WorkgroupId
 from vault.sealing.metadata import SessionMetadata
 from vault.trust.interfaces import MAX_MONTHS, IndexToken, RowKeys, Trail
-from vault.web.identity import Asker
+from vault.web.identity import Asker, log_refusal
 from vault.web.items import RecordingItem
 from vault.web.services import Services
 
 RIGHT: Final = "recording:metadata:read"
 _MONTHS_PER_YEAR: Final = 12
+_LOST_PLUS: Final = re.compile(r" \d")
 _SIDES: Final = ("caller", "callee")
 
 
@@ -124,7 +127,7 @@ class Browse:
             NotFoundError: Missing, or outside the asker's scope.
             AuditUnavailableError: The leaf is not durable: there is no view.
         """
-        row = self._recordings.get(asker.scope, recording_id)
+        row = self._row(asker, recording_id)
         item = self._items(asker.caller, [row])[0]
         self._trail.append(
             Draft(
@@ -142,12 +145,19 @@ class Browse:
         Raises:
             NotFoundError: Missing, or outside the asker's scope.
         """
-        return self._recordings.get(asker.scope, recording_id).state
+        return self._row(asker, recording_id).state
 
     def workgroups(self, asker: Asker) -> Sequence[str]:
         """Return the names of the asker's workgroups, in order."""
         names = self._workgroups.names()
         return sorted(names[one] for one in asker.scope.workgroups if one in names)
+
+    def _row(self, asker: Asker, recording_id: RecordingId) -> RecordingRow:
+        try:
+            return self._recordings.get(asker.scope, recording_id)
+        except NotFoundError:
+            log_refusal(self._trail, asker, right=RIGHT, recording=recording_id)
+            raise
 
     def _page(self, asker: Asker, query: RecordingQuery) -> ItemPage:
         criteria: Criteria = {
@@ -192,7 +202,10 @@ class Browse:
 
     def _tokens(self, caller: Caller, query: RecordingQuery) -> list[list[IndexToken]]:
         groups: list[list[IndexToken]] = []
-        for fields, value in ((_SIDES, query.party), (("agent",), query.agent)):
+        for fields, value in (
+            (_SIDES, query.party and asked_party(query.party)),
+            (("agent",), query.agent),
+        ):
             if value is None:
                 continue
             months = searched_months(
@@ -225,6 +238,15 @@ def browse_of(services: Services) -> Browse:
         workgroups=services.workgroups,
         clock=services.clock,
     )
+
+
+def asked_party(text: str) -> str:
+    """Return the number that *text* means.
+
+    In an address ``+`` is a blank unless it is escaped, which people forget; no
+    number starts with a blank.
+    """
+    return f"+{text[1:]}" if _LOST_PLUS.match(text) else text
 
 
 def utc_day(text: str | None) -> str | None:

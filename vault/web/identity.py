@@ -29,6 +29,7 @@ from vault.core.errors import (
 )
 from vault.core.flow import Caller, VisibilityScope
 from vault.core.secrets import SecretBytes
+from vault.trust.interfaces import Trail
 from vault.web.edge import SAFE_METHODS, origin_of
 from vault.web.services import Services, services_of
 
@@ -150,16 +151,14 @@ def insist(services: Services, asker: Asker, permission: Permission) -> None:
     try:
         require(asker.session.person, permission)
     except AccessDeniedError:
-        log_refusal(services, asker, right=permission)
+        log_refusal(services.warden, asker, right=permission)
         raise
 
 
-def log_refusal(
-    services: Services, asker: Asker, *, right: str, recording: str = ""
-) -> None:
+def log_refusal(trail: Trail, asker: Asker, *, right: str, recording: str = "") -> None:
     """Write that *asker* was refused; a refusal stands even if that fails."""
     with suppress(UnavailableError):
-        services.warden.append(
+        trail.append(
             Draft(
                 action=Action.ACCESS_REFUSED,
                 caller=asker.caller,

@@ -183,7 +183,7 @@ class Listening:
             yield
         except NotFoundError:
             log_refusal(
-                self._services,
+                self._services.warden,
                 self._asker,
                 right=str(RIGHT_FOR[part]),
                 recording=recording_id,

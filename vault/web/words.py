@@ -70,6 +70,28 @@ def unplayable_text(item: RecordingItem) -> str:
     return why
 
 
+def empty_list_text(
+    *, may_see: bool, in_a_workgroup: bool, narrows: bool
+) -> tuple[str, str]:
+    """Return why a list is empty, and what to do about it."""
+    if not may_see:
+        return "Your role sees no recordings", "That is for supervisors of a workgroup."
+    if not in_a_workgroup:
+        return (
+            "You are in no workgroup yet",
+            "You see calls of your workgroups; an administrator can add you to one.",
+        )
+    if narrows:
+        return (
+            "Nothing matches",
+            "Widen the dates or clear a filter. Numbers are matched whole.",
+        )
+    return (
+        "No recordings yet",
+        "Calls of your workgroups appear here as soon as they start.",
+    )
+
+
 def direction_text(direction: Direction) -> str:
     """Return what kind of call it was."""
     return _DIRECTIONS[direction]

@@ -6,11 +6,12 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from vault.access.policy import Permission
 from vault.core.errors import InvalidInputError
 from vault.core.flow import RecordingState
 from vault.core.ids import parse_recording_id
 from vault.web import words
-from vault.web.browse import RecordingQuery, browse_of
+from vault.web.browse import RecordingQuery, asked_party, browse_of
 from vault.web.identity import Rooms
 from vault.web.items import RecordingItem
 from vault.web.pages.frame import PageAsker, PageViews, reader_of
@@ -34,6 +35,7 @@ def asked_query(request: Request) -> RecordingQuery:
         name: request.query_params.get(name, "").strip()
         for name in (*_FILTERS, "cursor")
     }
+    given["party"] = asked_party(request.query_params.get("party", "")).strip()
     if any(len(value) > _MAX_LENGTH for value in given.values()):
         raise InvalidInputError("a filter is too long")
     try:
@@ -67,13 +69,20 @@ def list_page(
         for name in _FILTERS
         if (value := request.query_params.get(name, "").strip())
     }
+    if query.party:
+        filters["party"] = query.party
     return views.page(
         request,
         "recordings.html",
         reader=reader_of(asker),
         query=query,
         page=page,
-        workgroups=browse.workgroups(asker),
+        workgroups=(workgroups := browse.workgroups(asker)),
+        empty_text=words.empty_list_text(
+            may_see=asker.may(Permission.RECORDING_METADATA_READ),
+            in_a_workgroup=bool(workgroups),
+            narrows=query.narrows,
+        ),
         states=[str(state) for state in RecordingState],
         first_href=_href(filters),
         next_href=_href(filters | {"cursor": page.next or ""}),

@@ -55,6 +55,17 @@ class TestList:
 
         assert {one["id"] for one in answer.json()["items"]} == {called, calling}
 
+    def test_a_plus_that_nobody_escaped_is_a_plus(
+        self,
+        shared_vault: WebVault,
+        signed_in: SignedInAs,
+    ) -> None:
+        wanted = shared_vault.record(Call(caller="+46 8 556 96 001"))
+
+        answer = signed_in("ada").get("/api/v1/recordings?party=+46855696001")
+
+        assert [one["id"] for one in answer.json()["items"]] == [wanted]
+
     def test_agent_workgroup_state_and_days_narrow(
         self,
         shared_vault: WebVault,
@@ -208,6 +219,21 @@ class TestOne:
 
         assert forbidden.status_code == missing.status_code == 404
         assert forbidden.content == missing.content
+
+    @pytest.mark.parametrize("name", ["bob", "olga", "adam", "carl"])
+    def test_a_refused_view_is_on_the_trail(
+        self,
+        shared_vault: WebVault,
+        signed_in: SignedInAs,
+        name: str,
+    ) -> None:
+        id = shared_vault.record(Call(workgroup="sales"))
+        signed_in(name).get(f"/api/v1/recordings/{id}")
+
+        leaf = shared_vault.leaves()[-1]
+
+        assert (leaf["action"], leaf["result"]) == ("access.refused", "refused")
+        assert (leaf["recording"], leaf["right"]) == (id, "recording:metadata:read")
 
     @pytest.mark.parametrize(
         "id",

@@ -24,6 +24,25 @@ class TestList:
 
         assert "Nothing matches" in page
 
+    @pytest.mark.parametrize("name", ["olga", "adam", "carl"])
+    def test_who_sees_no_recordings_is_told_that_it_is_their_role(
+        self, in_browser: SignedInAs, name: str
+    ) -> None:
+        page = in_browser(name).get("/recordings").text
+
+        assert "Your role sees no recordings" in page
+        assert "appear here" not in page
+
+    def test_a_plus_that_nobody_escaped_is_a_plus(
+        self, shared_vault: WebVault, in_browser: SignedInAs
+    ) -> None:
+        wanted = shared_vault.record(Call(caller="+47 22 20 39 55"))
+
+        page = in_browser("ada").get("/recordings?party=+4722203955").text
+
+        assert wanted in page
+        assert 'value="+4722203955"' in page
+
     def test_empty_filters_of_a_form_narrow_nothing(
         self, in_browser: SignedInAs
     ) -> None:
