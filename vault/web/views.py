@@ -102,7 +102,7 @@ class Views:
         response = self.page(
             request,
             "problem.html",
-            reader=None,
+            reader=getattr(request.state, "reader", None),
             status=problem.status,
             problem=problem,
         )

@@ -47,6 +47,8 @@ def page_asker(request: Request, form: FormFields) -> Asker:
     if asker is None:
         raise SignInFirst
     check_csrf(request, asker, form)
+    # Should the page fail, the page that says so keeps navigation and sign-out.
+    request.state.reader = reader_of(asker)
     return asker
 
 

@@ -141,7 +141,15 @@ class TestRecording:
         foreign, missing = bob.get(f"/recordings/{id}"), bob.get("/recordings/x")
 
         assert (foreign.status_code, missing.status_code) == (404, 404)
-        assert id not in foreign.text
+        assert foreign.text.replace(id, "x") == missing.text
+
+    def test_a_page_that_fails_keeps_navigation_and_sign_out(
+        self, in_browser: SignedInAs
+    ) -> None:
+        page = in_browser("bob").get("/recordings/x").text
+
+        assert 'href="/recordings"' in page
+        assert "Sign out" in page
 
     def test_a_waiting_page_draws_itself_again_when_there_is_news(
         self, shared_vault: WebVault, in_browser: SignedInAs
