@@ -117,6 +117,41 @@ def test_every_key_does_what_the_help_says(visitor: "Visitor", site: "Site") -> 
     expect(page.get_by_role("heading", name="Shortcuts in the player")).to_be_visible()
 
 
+def test_no_sound_leaves_the_vault_before_somebody_presses_play(
+    visitor: "Visitor", site: "Site"
+) -> None:
+    asked: list[str] = []
+    visitor.page.on("request", lambda request: asked.append(request.url))
+    page = opened(visitor, site)
+    page.locator("[data-wave]").click()
+    until(page, f"Math.abs({NOW} - 10) < 0.5")
+    page.get_by_label("Position").fill("12")
+    page.locator("[data-play]").focus()
+    page.keyboard.press("ArrowRight")
+    until(page, f"Math.abs({NOW} - 17) < 0.2")
+    expect(page.locator("[data-clock]")).to_have_text("0:17 / 0:20")
+
+    before = [url for url in asked if "/audio" in url]
+    page.get_by_role("button", name="Play", exact=True).click()
+    until(page, f"{NOW} > 17.2")
+
+    assert before == []
+    assert any("/audio" in url for url in asked)
+
+
+def test_after_a_failure_play_tries_again(visitor: "Visitor", site: "Site") -> None:
+    page = opened(visitor, site)
+    page.route("**/audio*", lambda route: route.abort())
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.locator("[data-notice]")).to_contain_text("cannot be reached")
+    page.unroute("**/audio*")
+
+    page.get_by_role("button", name="Play", exact=True).click()
+
+    until(page, f"{NOW} > 0.2")
+    expect(page.locator("[data-notice]")).to_be_hidden()
+
+
 def test_listening_is_on_the_trail_before_it_is_heard(
     visitor: "Visitor", site: "Site"
 ) -> None:
@@ -135,15 +170,23 @@ def test_a_damaged_recording_says_so_and_plays_nothing(
     visitor.sign_in("ada")
     expect(visitor.page.locator("[data-row]").first).to_be_visible()
     visitor.open(f"/recordings/{id}")
+    page = visitor.page
+    expect(page.locator("[data-ready=yes]")).to_be_visible(timeout=15_000)
 
-    expect(visitor.page.locator("[data-notice]")).to_contain_text("damaged")
-    expect(visitor.page.locator("[data-play]")).to_be_disabled()
+    page.get_by_role("button", name="Play", exact=True).click()
+
+    expect(page.locator("[data-notice]")).to_contain_text("damaged")
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    assert page.evaluate(NOW) == 0
 
 
 def test_somebody_signed_out_elsewhere_is_told_so(
     visitor: "Visitor", site: "Site"
 ) -> None:
     page = opened(visitor, site, Call(seconds=1500))  # more than is buffered
+    page.get_by_role("button", name="Play", exact=True).click()
+    until(page, f"{NOW} > 0.2")
+    page.get_by_role("button", name="Pause").click()
     for session in site.vault.services().sessions.list():
         site.vault.services().sessions.end(session.id)
 

@@ -18,16 +18,16 @@ export async function mount(box: HTMLElement): Promise<void> {
   const media = find<HTMLAudioElement>('audio', box);
   const say = announcer(box);
   const url = sourceFor(media, box.dataset['audio'] ?? '');
-  if (!(await ready(url, say))) {
-    box.dataset['ready'] = 'failed';
-    return;
-  }
+  // The element preloads nothing: until somebody presses Play no sound leaves
+  // the vault, and the trail says of nobody that they listened.
   media.src = url;
   const peaks = (await fetchPeaks(box.dataset['peaks'] ?? '')) ?? silentPeaks(box);
   const wave = draw(box, find('[data-wave]', box), media, peaks);
   follow(wave, box, peaks);
-  controls(box, media, peaks);
-  media.addEventListener('error', () => void complain(url, say));
+  const seek = seeking(wave, media);
+  wave.on('interaction', seek);
+  controls(box, media, peaks, seek, () => say(''));
+  media.addEventListener('error', () => void recover(media, url, say));
   wave.on('ready', () => {
     box.dataset['ready'] = 'yes';
     say('');
@@ -48,13 +48,41 @@ async function ready(url: string, say: (text: string) => void): Promise<boolean>
   return false;
 }
 
-async function complain(url: string, say: (text: string) => void): Promise<void> {
+/** Say why nothing plays; where the rendition is still being made, wait and play it. */
+async function recover(media: HTMLMediaElement, url: string, say: (text: string) => void): Promise<void> {
+  const wanted = !media.paused;
+  // A failed element still counts as playing; the button must say Play again.
+  media.pause();
   const trouble = await probe(url);
-  say(
-    trouble
-      ? explain(trouble)
-      : 'Playback broke off here. If it does so again at this place, the recording is damaged there.',
-  );
+  if (!trouble) {
+    say('Playback broke off here. If it does so again at this place, the recording is damaged there.');
+    return;
+  }
+  say(explain(trouble));
+  if (trouble.status !== 409 || !(await ready(url, say))) return;
+  reload(media);
+  say('The recording is ready. Press Play.');
+  if (wanted) await media.play().then(() => say(''), () => undefined);
+}
+
+/** Forget a failure, not the place. */
+function reload(media: HTMLMediaElement): void {
+  const at = media.currentTime;
+  media.load();
+  media.currentTime = at;
+}
+
+type Seek = (to: number) => void;
+
+/** Seek without loading: before the first play only the place is kept. */
+function seeking(wave: ReturnType<typeof draw>, media: HTMLMediaElement): Seek {
+  return (to) => {
+    wave.setTime(to);
+    // The waveform holds a place back until the element can play.
+    if (media.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) media.currentTime = to;
+    // An element without data keeps the place, but tells nobody.
+    if (media.readyState === HTMLMediaElement.HAVE_NOTHING) media.dispatchEvent(new Event('timeupdate'));
+  };
 }
 
 function announcer(box: HTMLElement): (text: string) => void {
@@ -71,17 +99,26 @@ function silentPeaks(box: HTMLElement): Peaks {
   return { duration, labels: [], channels: [new Float32Array(2)], silences: [] };
 }
 
-function controls(box: HTMLElement, media: HTMLAudioElement, peaks: Peaks): void {
+function controls(box: HTMLElement, media: HTMLAudioElement, peaks: Peaks, seek: Seek, calm: () => void): void {
   const seconds = () => (Number.isFinite(media.duration) ? media.duration : peaks.duration);
   const go = (by: number) => {
-    media.currentTime = Math.max(0, Math.min(seconds(), media.currentTime + by));
+    seek(Math.max(0, Math.min(seconds(), media.currentTime + by)));
   };
-  const toggle = () => (media.paused ? void media.play().catch(() => undefined) : media.pause());
+  const toggle = () => {
+    if (!media.paused) {
+      media.pause();
+      return;
+    }
+    if (media.error) reload(media);
+    calm();
+    // The error event says why; the promise would only say that.
+    void media.play().catch(() => undefined);
+  };
   const speed = new Speed(media, find('[data-rate]', box));
   const toggleSkip = silenceButton(box, new SilenceSkipper(media, peaks.silences));
   const solo = soloButtons(box, new Parties(media));
   playButton(box, media, toggle);
-  slider(box, media, seconds);
+  slider(box, media, seconds, seek);
   for (const button of box.querySelectorAll<HTMLButtonElement>('[data-go]')) {
     button.addEventListener('click', () => go(Number(button.dataset['go'])));
   }
@@ -126,7 +163,7 @@ function playButton(box: HTMLElement, media: HTMLAudioElement, toggle: () => voi
   media.addEventListener('ended', show);
 }
 
-function slider(box: HTMLElement, media: HTMLAudioElement, seconds: () => number): void {
+function slider(box: HTMLElement, media: HTMLAudioElement, seconds: () => number, seek: Seek): void {
   const clock = find<HTMLElement>('[data-clock]', box);
   const input = find<HTMLInputElement>('[data-seek]', box);
   const show = () => {
@@ -138,7 +175,7 @@ function slider(box: HTMLElement, media: HTMLAudioElement, seconds: () => number
   };
   for (const name of ['timeupdate', 'seeked', 'loadedmetadata']) media.addEventListener(name, show);
   input.addEventListener('input', () => {
-    media.currentTime = Number(input.value);
+    seek(Number(input.value));
   });
   show();
 }

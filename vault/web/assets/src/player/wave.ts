@@ -9,6 +9,8 @@ import Timeline from 'wavesurfer.js/plugins/timeline';
 import type { Peaks } from './peaks';
 
 const LANE_HEIGHT_PX = 72;
+// More than two for every bar of the widest screen there is.
+const SAMPLES_AT_LEAST = 4096;
 
 export function draw(box: HTMLElement, container: HTMLElement, media: HTMLMediaElement, peaks: Peaks): WaveSurfer {
   const style = getComputedStyle(box);
@@ -20,7 +22,7 @@ export function draw(box: HTMLElement, container: HTMLElement, media: HTMLMediaE
   return WaveSurfer.create({
     container,
     media,
-    peaks: peaks.channels.map((channel) => channel),
+    peaks: peaks.channels.map((channel) => stretched(channel)),
     duration: peaks.duration,
     cspNonce: box.dataset['nonce'] ?? '',
     height: LANE_HEIGHT_PX,
@@ -37,6 +39,18 @@ export function draw(box: HTMLElement, container: HTMLElement, media: HTMLMediaE
     splitChannels: lanes.slice(0, peaks.channels.length),
     plugins: [Timeline.create({ height: 20, secondaryLabelOpacity: 1, style: { color: color('--muted'), fontSize: '11px' } })],
   });
+}
+
+/**
+ * Repeat the amplitudes of a short call until every bar has some of its own:
+ * a bar without one is drawn as a gap, and a steady tone looks like lost packets.
+ */
+function stretched(channel: Float32Array): Float32Array {
+  const times = Math.ceil(SAMPLES_AT_LEAST / Math.max(1, channel.length));
+  if (times <= 1) return channel;
+  const result = new Float32Array(channel.length * times);
+  channel.forEach((amplitude, at) => result.fill(amplitude, at * times, (at + 1) * times));
+  return result;
 }
 
 /** Colours are painted into a canvas, so a change of theme paints again. */
