@@ -27,7 +27,12 @@ export async function mount(box: HTMLElement): Promise<void> {
   const seek = seeking(wave, media);
   wave.on('interaction', seek);
   controls(box, media, peaks, seek, () => say(''));
-  media.addEventListener('error', () => void recover(media, url, say));
+  let recovering = false;
+  media.addEventListener('error', () => {
+    if (recovering) return; // Play was pressed again while we wait
+    recovering = true;
+    void recover(media, url, say).finally(() => (recovering = false));
+  });
   wave.on('ready', () => {
     box.dataset['ready'] = 'yes';
     say('');
