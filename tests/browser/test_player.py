@@ -152,6 +152,25 @@ def test_after_a_failure_play_tries_again(visitor: "Visitor", site: "Site") -> N
     expect(page.locator("[data-notice]")).to_be_hidden()
 
 
+def test_a_browser_that_needs_m4a_waits_for_it_once_play_is_pressed(
+    visitor: "Visitor", site: "Site"
+) -> None:
+    visitor.page.add_init_script(
+        "Object.defineProperty(Navigator.prototype, 'vendor',"
+        " {get: () => 'Apple Computer, Inc.'})"
+    )
+    page = opened(visitor, site)
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.locator("[data-notice]")).to_contain_text("being prepared")
+    claimed = site.vault.recordings.claim_for_rendering("worker-1", 60)
+    assert claimed is not None
+
+    site.vault.add_m4a(claimed.id, seconds=20)
+
+    until(page, f"{NOW} > 0.2")
+    expect(page.locator("[data-notice]")).to_be_hidden()
+
+
 def test_listening_is_on_the_trail_before_it_is_heard(
     visitor: "Visitor", site: "Site"
 ) -> None:

@@ -55,7 +55,6 @@ async function ready(url: string, say: (text: string) => void): Promise<boolean>
 
 /** Say why nothing plays; where the rendition is still being made, wait and play it. */
 async function recover(media: HTMLMediaElement, url: string, say: (text: string) => void): Promise<void> {
-  const wanted = !media.paused;
   // A failed element still counts as playing; the button must say Play again.
   media.pause();
   const trouble = await probe(url);
@@ -67,7 +66,8 @@ async function recover(media: HTMLMediaElement, url: string, say: (text: string)
   if (trouble.status !== 409 || !(await ready(url, say))) return;
   reload(media);
   say('The recording is ready. Press Play.');
-  if (wanted) await media.play().then(() => say(''), () => undefined);
+  // Play was pressed to get here; a browser that wants it pressed again says no.
+  await media.play().then(() => say(''), () => undefined);
 }
 
 /** Forget a failure, not the place. */
