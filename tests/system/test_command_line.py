@@ -6,6 +6,7 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.simulators.installation import Installation
@@ -153,6 +154,23 @@ class TestWhatIsRefusedAtTheStart:
 
 
 @pytest.mark.xdist_group("system-init")
+@pytest.mark.parametrize("listener", ["web", "forks", "metrics"])
+def test_a_port_that_is_taken_is_named_and_nothing_is_left_running(
+    bare: Installation, listener: str
+) -> None:
+    bare.said("init", "--yes")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        endpoint = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = bare.run("serve", env={f"CALLVAULT_{listener.upper()}_LISTEN": endpoint})
+
+    assert done.returncode == 1
+    assert f"{listener}_listen {endpoint}: Address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+    # The lock of its warden is free, and so is the lock of its spool.
+    assert bare.json("device", "add", "pbx")["token"]
+
+
+@pytest.mark.xdist_group("system-init")
 def test_commands_and_serve_may_start_at_the_same_moment(bare: Installation) -> None:
     bare.said("init", "--yes")
 
@@ -206,6 +224,16 @@ class TestWhileItServes:
         for part in ("catalog database", "audit database", "object store", "roster"):
             assert f"ok    {part}" in done.stdout
         assert "warden serves" in done.stdout
+
+    def test_metrics_tell_of_every_process_and_of_no_recording(
+        self, site: Site
+    ) -> None:
+        page = httpx.get(f"http://{site.vault.metrics}/metrics", timeout=30).text
+
+        for name in ("warden", "tap", "worker", "web"):
+            assert f'callvault_process_up{{process="{name}"}} 1.0' in page
+        assert "callvault_audit_healthy 1.0" in page
+        assert "Claims" not in page
 
     def test_a_second_serve_is_refused_and_the_first_goes_on(self, site: Site) -> None:
         done = site.vault.run("serve")

@@ -8,7 +8,7 @@ import pytest
 from tests.simulators.hearing import RATE_HZ, aligned, decoded, mu_law
 from tests.simulators.installation import Call, until
 from tests.simulators.site import Heard, Site
-from vault.tap.simulate import conversation
+from vault.tap.simulate import SimulatedCall, conversation
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("system-troubled")]
 
@@ -84,6 +84,32 @@ def test_a_killed_renderer_is_replaced_and_renders(troubled: Site) -> None:
 
     assert heard.state == ("ready", None)
     assert worker.pid != troubled.vault.process("worker").pid
+
+
+def test_a_killed_syncer_refuses_new_calls_until_there_is_another(
+    troubled: Site,
+) -> None:
+    running = _begun(troubled, seconds=2.0)
+    syncer = troubled.vault.process("vault.tap.syncer")
+    syncer.kill()
+
+    with troubled.pbx.speaking(running):
+        until(lambda: _takes(troubled), "new calls are taken again")
+    troubled.pbx.end(running)
+
+    assert syncer.pid != troubled.vault.process("vault.tap.syncer").pid
+    heard = troubled.wait(running)
+    assert heard.state == ("ready", None)
+    assert running.packets == heard.total("packets_authentic")
+
+
+def _takes(site: Site) -> bool:
+    answer = site.pbx.offer(SimulatedCall().build_offer(), workgroup="Claims")
+    if answer.status_code == 201:
+        site.pbx.http.delete(f"/forks/{answer.json()['id']}")
+        return True
+    assert answer.status_code == 503
+    return False
 
 
 def test_a_killed_web_is_replaced_and_sessions_stay(troubled: Site) -> None:

@@ -1,14 +1,17 @@
 """Calls from the wire to a listener's ear, and into Wireshark."""
 
 import base64
+import io
 import re
 import secrets
 import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import av
 import httpx
 import numpy as np
 import pytest
@@ -67,6 +70,44 @@ class TestAnOrdinaryCall:
 
         assert (206, whole[16380:16392]) == (part.status_code, part.content)
         assert (206, whole[-5:]) == (tail.status_code, tail.content)
+
+    def test_m4a_is_made_when_it_is_asked_for(
+        self, site: Site, calls_by_suite: Mapping[SrtpSuite, Heard]
+    ) -> None:
+        path = f"/recordings/{calls_by_suite[SrtpSuite.AEAD_AES_128_GCM].id}/audio"
+        answers: list[httpx.Response] = []
+
+        def made() -> bool:
+            answers.append(site.sam.get(path, params={"format": "m4a"}))
+            return answers[-1].status_code == 200
+
+        until(made, "the M4A is made")
+
+        assert (409, "/problems/not-ready") == (
+            answers[0].status_code,
+            problem(answers[0])["type"],
+        )
+        assert "retry-after" in answers[0].headers
+        octets = answers[-1].content
+        assert answers[-1].headers["content-type"] == "audio/mp4"
+        # What a player needs comes before what it plays.
+        assert 0 < octets.index(b"moov") < octets.index(b"mdat")
+        with av.open(io.BytesIO(octets)) as file:
+            assert 2.5 == pytest.approx(float(file.duration) / av.time_base, abs=0.2)
+            assert [("aac", 2)] == [(s.name, s.channels) for s in file.streams.audio]
+
+    def test_many_calls_at_once_are_all_whole(self, site: Site) -> None:
+        begun = [site.pbx.begin(seconds=2.0, workgroup="Claims") for _ in range(12)]
+        with ThreadPoolExecutor(max_workers=len(begun)) as pool:
+            list(pool.map(site.pbx.speak, begun))
+            list(pool.map(site.pbx.end, begun))
+            heard = list(pool.map(site.wait, begun))
+
+        assert {("ready", None)} == {each.state for each in heard}
+        assert [call.packets for call in begun] == [
+            each.total("packets_authentic") for each in heard
+        ]
+        assert sum(each.total("packets_lost") for each in heard) == 0
 
     def test_an_operator_exports_what_the_supervisor_gets(
         self, site: Site, calls_by_suite: Mapping[SrtpSuite, Heard]

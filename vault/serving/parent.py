@@ -93,10 +93,18 @@ class Serve:
             # The warden upgrades the databases; the others start together.
             self._begin("warden")
             self._begin(*ROLES)
-            serve_metrics(Installation(self._settings), self._children)
-        except (UnavailableError, OSError) as exc:
+            self._serve_metrics()
+        except UnavailableError:
             self.stop()
-            raise UnavailableError(str(exc)) from None
+            raise
+
+    def _serve_metrics(self) -> None:
+        try:
+            serve_metrics(Installation(self._settings), self._children)
+        except OSError as exc:
+            raise UnavailableError(
+                f"metrics_listen {self._settings.metrics_listen}: {exc.strerror}"
+            ) from None
 
     def _begin(self, *names: str) -> None:
         children = [self._children[name] for name in names]
