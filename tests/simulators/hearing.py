@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE_HZ: Final = 8000
-LATEST: Final = 400
-"Samples by which one party may start after the other: 50 ms."
+LATEST: Final = 4000
+"Samples by which one party may start after the other where all cores are busy."
 Samples = NDArray[np.int16]
 
 

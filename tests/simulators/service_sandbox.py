@@ -32,6 +32,8 @@ from pathlib import Path
 from typing import Final
 
 REPOSITORY: Final = Path(__file__).parents[2]
+_HIDDEN: Final = ("/tmp", "/var/tmp", "/home", "/root", "/run/user")
+"Empty under ``PrivateTmp=`` and ``ProtectHome=``."
 _LIBSECCOMP: Final = "libseccomp.so.2"
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP = 38, 24
@@ -72,6 +74,9 @@ def missing() -> str | None:
         ctypes.CDLL(_LIBSECCOMP)
     except OSError:
         return "libseccomp is not installed (Debian: libseccomp2)"
+    hidden = [place for place in _HIDDEN if REPOSITORY.is_relative_to(place)]
+    if hidden:
+        return f"a unit sees nothing below {hidden[0]}, where this checkout lies"
     probe = ["unshare", "--mount", "--user", "true"]
     if subprocess.run(probe, capture_output=True, check=False).returncode:
         return "namespaces are not allowed here"
