@@ -21,6 +21,7 @@ from vault.core.secrets import SecretBytes
 
 CHILD_STARTED: Final = "child.started"
 CHILD_DIED: Final = "child.died"
+CHILD_KILLED: Final = "child.killed"
 
 _READY: Final = b"ready"
 _START_S: Final = 60.0
@@ -194,6 +195,7 @@ class Child:
         try:
             self.process.wait(within_s)
         except subprocess.TimeoutExpired:
+            log.error(CHILD_KILLED, child=self.name, within_s=within_s)
             self._end()
 
 

@@ -1,9 +1,12 @@
 """uvicorn, the way Callvault runs it: strict limits, quiet, TLS where it is asked for.
 
 Guarantees: TLS 1.2 or newer; no server banner; a request line or header that is
-too large ends the connection; shutting down waits for answers in progress.
+too large ends the connection; shutting down waits for answers in progress, and for
+nobody who asks for nothing; whoever called `serve` goes on after it.
 """
 
+import asyncio
+import signal
 import socket
 import ssl
 from collections.abc import Callable
@@ -18,6 +21,8 @@ from vault.core.errors import ConfigurationError
 _HEADER_BYTES: Final = 16 * 1024
 _IDLE_S: Final = 20
 _LAST_ANSWERS_S: Final = 8
+_GOODBYE_S: Final = 1.0
+"How long a client that asks for nothing may take to close its connection."
 
 
 async def serve(
@@ -71,6 +76,11 @@ async def serve(
         )
     except OSError as exc:
         raise ConfigurationError(f"{name}_listen {endpoint}: {exc.strerror}") from None
+    # uvicorn raises the signal that ended it once more, for whoever had a handler
+    # before.  Its callers have things to end in order, calls among them: nothing
+    # that was asked for already may end the process before they have.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     with listener:
         await _Announced(config, started).serve(sockets=[listener])
 
@@ -85,3 +95,23 @@ class _Announced(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        goodbye = loop.call_later(_GOODBYE_S, self._abort_idle)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            goodbye.cancel()
+
+    def _abort_idle(self) -> None:
+        """End connections on which nothing is being answered.
+
+        They were closed in order.  Over TLS that waits for the peer's own goodbye,
+        which a client between two requests does not send: without this, stopping
+        takes as long as the slowest answer might.
+        """
+        for connection in list(self.server_state.connections):
+            cycle = getattr(connection, "cycle", None)
+            if cycle is None or cycle.response_complete:
+                connection.transport.abort()

@@ -6,7 +6,6 @@ not in the store to the next start.
 """
 
 import asyncio
-import signal
 from typing import Final
 
 import structlog
@@ -94,7 +93,8 @@ async def _serve(
     )
     await recorder.start()
     try:
-        # uvicorn answers SIGTERM by itself: no new calls, then the lines below.
+        # SIGTERM ends this await (`vault.serving.http`): no new calls, then the
+        # lines below.
         await http.serve(
             create_forks_app(recorder.desk, keeper, look_again=keeper.look_again),
             settings,
@@ -102,8 +102,6 @@ async def _serve(
             started=lambda: say_ready(ready_fd),
         )
     finally:
-        # A second SIGTERM must not cut short what the first one asked for.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         await recorder.stop()
         await asyncio.to_thread(keeper.stop)
 
