@@ -66,11 +66,17 @@ class TestInit:
 
         done = bare.run("init", "--yes")
         wrong = _refused_serve(bare, CALLVAULT_PASSPHRASE_FILE=str(other))
+        neither = bare.run(
+            "device", "add", "x", env={"CALLVAULT_PASSPHRASE_FILE": str(other)}
+        )
         added = bare.json("device", "add", "pbx")
 
         assert (0, "") == (done.returncode, done.stderr)
         assert not (bare.folder / "passphrase").exists()
         assert "passphrase" in wrong
+        assert (1, "") == (neither.returncode, neither.stdout)
+        assert "passphrase" in neither.stderr
+        assert ["pbx"] == [one["name"] for one in bare.json("device", "list")]
         assert added["token"].startswith("cvd_")
 
     def test_a_passphrase_that_others_may_read_is_refused(

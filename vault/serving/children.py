@@ -195,8 +195,8 @@ class Child:
         try:
             self.process.wait(within_s)
         except subprocess.TimeoutExpired:
-            log.error(CHILD_KILLED, child=self.name, within_s=within_s)
             self._end()
+            log.warning(CHILD_KILLED, child=self.name, within_s=within_s)
 
 
 def say_ready(descriptor: int | None) -> None:
