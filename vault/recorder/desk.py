@@ -22,13 +22,10 @@ from typing import Final
 
 import structlog
 
-from vault.audit.entry import Action, Detail, Draft
+from vault.audit.entry import Action, Detail
 from vault.core.clock import Clock, month_of, rfc3339, system_clock_ns
 from vault.core.errors import ConflictError, NotFoundError, UnavailableError, VaultError
 from vault.core.flow import (
-    Actor,
-    ActorKind,
-    Caller,
     Device,
     HowEnded,
     SessionAnswer,
@@ -42,6 +39,7 @@ from vault.recorder.config import RecorderConfig
 from vault.recorder.facts import replaced, seal_metadata
 from vault.recorder.finish import ManifestKey, finish
 from vault.recorder.interfaces import Disk, People, RecipientKeys
+from vault.recorder.leaves import changed_draft, started_draft
 from vault.recorder.opener import Opener
 from vault.recorder.session import (
     Session,
@@ -275,38 +273,18 @@ class RecorderDesk:
 
     async def _announce(self, session: Session) -> None:
         """Queue leaf and row: both arrive when warden and database do."""
-        order = session.order
-        draft = Draft(
-            action=Action.RECORDING_STARTED,
-            caller=Caller(
-                actor=Actor(kind=ActorKind.DEVICE, id=order.device_id),
-                origin=session.origin,
-            ),
-            recording=order.recording_id,
-            detail={"kid": order.kid, "workgroup": order.workgroup_id},
-            occurred_ns=session.started_ns,
-        )
         try:
-            await asyncio.to_thread(self._parts.outbox.post, draft)
+            await asyncio.to_thread(self._parts.outbox.post, started_draft(session))
         except VaultError:
             # No room for a leaf is no room for a call.
             await self.end(session, HowEnded.CUT)
             raise
         self._parts.opener.opened(session.folder)
-        _log.info(STARTED, recording=order.recording_id, streams=len(session.streams))
+        _log.info(STARTED, recording=session.recording_id, streams=len(session.streams))
 
     async def _tell(self, session: Session, action: Action, detail: Detail) -> None:
         """Queue the leaf of what the device has changed; it says who and when."""
-        draft = Draft(
-            action=action,
-            caller=Caller(
-                actor=Actor(kind=ActorKind.DEVICE, id=session.order.device_id),
-                origin=session.origin,
-            ),
-            recording=session.recording_id,
-            detail=detail,
-            occurred_ns=self._clock(),
-        )
+        draft = changed_draft(session, action, detail, now_ns=self._clock())
         await asyncio.to_thread(self._parts.outbox.post, draft)
 
     async def _apply(

@@ -1,0 +1,37 @@
+"""The leaves of a running call: that it began, and what its device changed.
+
+Guarantees: they name ids, slugs and times; nothing that a PBX says about a call.
+
+Left to others: their way to the trail (`vault.spool.outbox`).
+"""
+
+from vault.audit.entry import Action, Detail, Draft
+from vault.core.flow import Actor, ActorKind, Caller
+from vault.recorder.session import Session
+
+
+def started_draft(session: Session) -> Draft:
+    """Return the leaf of a session that was answered."""
+    detail: Detail = {
+        "kid": session.order.kid,
+        "workgroup": session.order.workgroup_id,
+    }
+    return _draft(session, Action.RECORDING_STARTED, detail, session.started_ns)
+
+
+def changed_draft(
+    session: Session, action: Action, detail: Detail, *, now_ns: int
+) -> Draft:
+    """Return the leaf of a pause, a resume, a re-offer or changed facts."""
+    return _draft(session, action, detail, now_ns)
+
+
+def _draft(session: Session, action: Action, detail: Detail, now_ns: int) -> Draft:
+    actor = Actor(kind=ActorKind.DEVICE, id=session.order.device_id)
+    return Draft(
+        action=action,
+        caller=Caller(actor=actor, origin=session.origin),
+        recording=session.recording_id,
+        detail=detail,
+        occurred_ns=now_ns,
+    )
