@@ -38,7 +38,7 @@ def heard(secretive: Site) -> Heard:
     """A call that was recorded, found, played, converted and exported."""
     heard = secretive.heard(seconds=3.0, **FACTS)
     found = secretive.sam.get("/recordings", params={"party": FACTS["caller"]})
-    assert [heard.id] == [item["id"] for item in found.json()["items"]]
+    assert heard.id in {item["id"] for item in found.json()["items"]}
     for part in ("audio", "peaks", "capture"):
         secretive.sam.get(f"/recordings/{heard.id}/{part}").raise_for_status()
     secretive.sam.get(f"/recordings/{heard.id}/audio", params={"format": "m4a"})
