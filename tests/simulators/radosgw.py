@@ -25,7 +25,7 @@ from minio import Minio
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "ceph", "monmaptool", "radosgw", "radosgw-admin")
 _DEADLINE_S = 90.0
-_ATTEMPTS = 3
+_ATTEMPTS = 5
 
 _CONF = """
 [global]
