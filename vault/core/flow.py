@@ -125,6 +125,16 @@ class Purpose(StrEnum):
     RECOVER = "recover"
 
 
+@unique
+class Allowance(StrEnum):
+    """What a device may do that is refused to others, because it is unsafe."""
+
+    SHORT_TAG = "srtp-32-bit-tag"
+    "Send SRTP with a 32-bit tag."
+    PLAIN_RTP = "plain-rtp"
+    "Send RTP without any protection."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """A PBX or SBC that may send media, as the tap's snapshot knows it."""
@@ -133,6 +143,7 @@ class Device:
     name: str
     media_advertise: str | None = None
     "Address to put into ``c=`` for this device; None means the listener's."
+    allowances: frozenset[Allowance] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

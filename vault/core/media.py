@@ -2,7 +2,8 @@
 
 Guarantees: a suite that is not in `SrtpSuite` cannot be asked for anywhere.
 
-Spec: RFC 3551 (static payload types), RFC 4568 section 6.2, RFC 7714 section 14.2.
+Spec: RFC 3551 (static payload types), RFC 4568 section 6.2, RFC 6188 section 4.2,
+RFC 7714 section 14.2.
 """
 
 from dataclasses import dataclass
@@ -13,31 +14,55 @@ from typing import Final
 
 @unique
 class SrtpSuite(StrEnum):
-    """SDES crypto suites that we accept, best first.
+    """What protects a stream, best first.
 
-    The 32-bit tags are refused: a flood finds one forgery in hours.
+    The 32-bit tags (a flood finds one forgery in hours) and plain RTP are taken
+    only from a device that is explicitly allowed them (`vault.core.flow.Allowance`).
     """
 
     AEAD_AES_256_GCM = "AEAD_AES_256_GCM"
     AEAD_AES_128_GCM = "AEAD_AES_128_GCM"
+    AES_256_CM_HMAC_SHA1_80 = "AES_256_CM_HMAC_SHA1_80"
     AES_CM_128_HMAC_SHA1_80 = "AES_CM_128_HMAC_SHA1_80"
+    AES_256_CM_HMAC_SHA1_32 = "AES_256_CM_HMAC_SHA1_32"
+    AES_CM_128_HMAC_SHA1_32 = "AES_CM_128_HMAC_SHA1_32"
+    PLAIN_RTP = "PLAIN_RTP"
+    "No SRTP at all: neither secret nor authentic.  Not a name of IANA's."
 
     @property
     def master_size_bytes(self) -> int:
-        """Master key and salt together, in octets (RFC 4568 6.1, RFC 7714 12)."""
+        """Octets of master key and salt (RFC 4568 6.1, RFC 6188 4, RFC 7714 12)."""
         return _MASTER_SIZE_BYTES[self]
 
     @property
     def is_aead(self) -> bool:
         """Whether a failed unprotect may have overwritten the packet."""
-        return self is not SrtpSuite.AES_CM_128_HMAC_SHA1_80
+        return self in _AEAD
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is no SRTP: nothing can be authenticated."""
+        return self is SrtpSuite.PLAIN_RTP
+
+    @property
+    def has_short_tag(self) -> bool:
+        """Whether its RTP packets carry a tag of 32 bits only."""
+        return self in _SHORT_TAG
 
 
+_AEAD: Final = frozenset({SrtpSuite.AEAD_AES_256_GCM, SrtpSuite.AEAD_AES_128_GCM})
+_SHORT_TAG: Final = frozenset(
+    {SrtpSuite.AES_256_CM_HMAC_SHA1_32, SrtpSuite.AES_CM_128_HMAC_SHA1_32}
+)
 _MASTER_SIZE_BYTES: Final = MappingProxyType(
     {
         SrtpSuite.AEAD_AES_256_GCM: 32 + 12,
         SrtpSuite.AEAD_AES_128_GCM: 16 + 12,
+        SrtpSuite.AES_256_CM_HMAC_SHA1_80: 32 + 14,
         SrtpSuite.AES_CM_128_HMAC_SHA1_80: 16 + 14,
+        SrtpSuite.AES_256_CM_HMAC_SHA1_32: 32 + 14,
+        SrtpSuite.AES_CM_128_HMAC_SHA1_32: 16 + 14,
+        SrtpSuite.PLAIN_RTP: 0,
     }
 )
 

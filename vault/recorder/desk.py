@@ -15,15 +15,13 @@ Left to others: packets (`vault.tap`), the way to the store (`vault.spool`).
 """
 
 import asyncio
-import time
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from vault.audit.entry import Action, Detail
-from vault.core.clock import Clock, month_of, rfc3339, system_clock_ns
+from vault.core.clock import Clock, system_clock_ns
 from vault.core.errors import ConflictError, NotFoundError, UnavailableError, VaultError
 from vault.core.flow import (
     Device,
@@ -33,14 +31,13 @@ from vault.core.flow import (
     SessionOrder,
     SessionStatus,
 )
-from vault.core.ids import KeyId, RecordingId, new_recording_id
-from vault.recorder.advertise import advertised
+from vault.core.ids import RecordingId
+from vault.recorder.beginning import prepare
 from vault.recorder.config import RecorderConfig
 from vault.recorder.facts import replaced, seal_metadata
-from vault.recorder.finish import ManifestKey, finish
-from vault.recorder.interfaces import Disk, People, RecipientKeys
+from vault.recorder.finish import finish
 from vault.recorder.leaves import changed_draft, started_draft
-from vault.recorder.opener import Opener
+from vault.recorder.parts import Desk
 from vault.recorder.session import (
     Session,
     Stream,
@@ -54,36 +51,14 @@ from vault.recorder.standing import (
     note_status,
     running_status,
 )
-from vault.sealing.envelope import new_dek, wrap
-from vault.sip.offer import Offer, read_offer
-from vault.spool.files import CUT, ENVELOPE, MANIFEST, SessionFolder, Spool
-from vault.spool.ledger import EndedNotes
-from vault.spool.order import SpoolOrder
-from vault.spool.outbox import Outbox
-from vault.spool.shipper import Shipper
-from vault.tap.interfaces import MediaTap
-from vault.tap.orders import CallOrder, CallReport, PartReport, PortPair, StreamChange
+from vault.sip.offer import read_offer
+from vault.spool.files import CUT, MANIFEST, SessionFolder
+from vault.tap.orders import CallOrder, CallReport, PartReport, StreamChange
 
 STARTED: Final = "recorder.session.started"
 ENDED: Final = "recorder.session.ended"
 UNFINISHED: Final = "recorder.session.unfinished"
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """The parts that a desk works with."""
-
-    media: MediaTap
-    spool: Spool
-    notes: EndedNotes
-    outbox: Outbox
-    shipper: Shipper
-    opener: Opener
-    keys: RecipientKeys
-    people: People
-    disk: Disk
-    manifest_key: ManifestKey
 
 
 class RecorderDesk:
@@ -118,7 +93,15 @@ class RecorderDesk:
         ports = self._parts.media.reserve(len(offer.streams))
         # 2. The wrapped key rests on disk before a packet can arrive.
         try:
-            session = await asyncio.to_thread(self._prepare, order, offer, ports)
+            session = await asyncio.to_thread(
+                prepare,
+                self._parts,
+                self._config,
+                order=order,
+                offer=offer,
+                ports=ports,
+                started_ns=self._clock(),
+            )
         except BaseException:
             self._parts.media.release(ports)
             raise
@@ -226,50 +209,6 @@ class RecorderDesk:
         return sum(one.received + one.rtcp for one in counters), authentic
 
     # -- inside ---------------------------------------------------------------
-
-    def _prepare(
-        self, order: SessionOrder, offer: Offer, ports: list[PortPair]
-    ) -> Session:
-        """Make the folder, the envelope and the first metadata, all durable."""
-        started_ns = self._clock()
-        address = advertised(order.device, self._config, order.origin)
-        recipients = self._parts.keys.recipients(month_of(started_ns))
-        recording_id, dek = new_recording_id(), new_dek()
-        envelope = wrap(dek, recording_id, recipients)
-        workgroup_id, known = self._parts.people.workgroup(order.call.workgroup)
-        spool_order = SpoolOrder(
-            recording_id=recording_id,
-            device_id=order.device.id,
-            workgroup_id=workgroup_id,
-            agent_id=self._parts.people.agent(order.call.agent),
-            kid=KeyId(envelope.recipients[0].kid),
-            tap=self._config.tap_name,
-            started=rfc3339(started_ns),
-        )
-        folder = self._parts.spool.create(spool_order)
-        now_s = time.monotonic()
-        session = Session(
-            order=spool_order,
-            device=order.device,
-            dek=dek,
-            folder=folder,
-            facts=order.call,
-            workgroup_known=known,
-            origin=order.origin,
-            address=address,
-            started_ns=started_ns,
-            began_s=now_s,
-            seen_at_s=now_s,
-            offer=offer,
-            streams=begin_streams(offer.streams, ports),
-        )
-        try:
-            folder.write_once(ENVELOPE, bytes(envelope))
-            seal_metadata(session)
-        except BaseException:
-            folder.remove()
-            raise
-        return session
 
     async def _announce(self, session: Session) -> None:
         """Queue leaf and row: both arrive when warden and database do."""

@@ -16,10 +16,11 @@ from typing import Protocol
 from vault.core.clock import Clock, system_clock_ns
 from vault.objects.interfaces import ObjectStore
 from vault.recorder.config import RecorderConfig
-from vault.recorder.desk import Desk, RecorderDesk
+from vault.recorder.desk import RecorderDesk
 from vault.recorder.finish import ManifestKey
 from vault.recorder.interfaces import Disk, People, RecipientKeys
 from vault.recorder.opener import Opener
+from vault.recorder.parts import Desk
 from vault.recorder.recovery import recover
 from vault.recorder.watch import watch
 from vault.spool.config import SpoolConfig

@@ -25,6 +25,9 @@ from vault.core.secrets import SecretBytes
 from vault.sip.sdp import Line
 
 _PREFERENCE: Final = tuple(SrtpSuite)
+_BY_DEFAULT: Final = tuple(
+    suite for suite in SrtpSuite if not (suite.has_short_tag or suite.is_plain)
+)
 _TAG: Final = re.compile(r"[0-9]{1,9}")
 _LIFETIME: Final = re.compile(r"2\^[0-9]{1,2}|[0-9]{1,20}")
 _MKI: Final = re.compile(r"[0-9]{1,40}:[0-9]{1,3}")
@@ -50,7 +53,7 @@ class Crypto:
 
 
 ACCEPTED: Final = (
-    f"this version takes {', '.join(reversed(SrtpSuite))} with an inline key, and no "
+    f"this version takes {', '.join(reversed(_BY_DEFAULT))} with an inline key, and no "
     "MKI, no UNENCRYPTED_SRTP, UNENCRYPTED_SRTCP or UNAUTHENTICATED_SRTP"
 )
 "For people whose offer was refused."
@@ -91,6 +94,8 @@ def _read(line: Line) -> tuple[int, Crypto | None]:
     try:
         suite = SrtpSuite(fields[1].upper())
     except ValueError:
+        return tag, None
+    if suite not in _BY_DEFAULT:
         return tag, None
     # Several keys need an MKI to tell them apart, so they fall with it.
     keys = [_key(text, suite, line.number) for text in fields[2].split(";")]

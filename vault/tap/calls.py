@@ -154,7 +154,7 @@ def changed(order: StreamOrder, change: StreamChange) -> StreamOrder:
     """Return *order* as *change* makes it."""
     given = {
         name: value
-        for name in ("suite", "key", "payloads", "rtcp_mux", "remote", "held")
+        for name in ("suite", "key", "mkis", "payloads", "rtcp_mux", "remote", "held")
         if (value := getattr(change, name)) is not None
     }
     return replace(order, **given)

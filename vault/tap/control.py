@@ -34,6 +34,8 @@ from vault.core.media import PayloadFormat, SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.tap.calls import Stream
 from vault.tap.orders import (
+    IceCredentials,
+    MkiKey,
     PortPair,
     Rejection,
     SsrcSpan,
@@ -160,6 +162,8 @@ def stream_fields(order: StreamOrder) -> Fields:
         "media": order.media,
         "suite": str(order.suite),
         "key": octets_field(order.key),
+        "mkis": _mki_fields(order.mkis),
+        "ice": order.ice and [order.ice.ufrag, octets_field(order.ice.password)],
         "payloads": _payload_fields(order.payloads),
         "ports": [order.ports.address, order.ports.rtp, order.ports.rtcp],
         "rtcp_mux": order.rtcp_mux,
@@ -177,6 +181,8 @@ def stream_of(fields: Fields) -> StreamOrder:
         media=fields["media"],
         suite=SrtpSuite(fields["suite"]),
         key=octets_of(fields["key"]),
+        mkis=_mkis_of(fields["mkis"]),
+        ice=_ice_of(fields["ice"]),
         payloads=_payloads_of(fields["payloads"]),
         ports=PortPair(address=address, rtp=rtp, rtcp=rtcp),
         rtcp_mux=fields["rtcp_mux"],
@@ -191,6 +197,7 @@ def change_fields(change: StreamChange) -> Fields:
         "index": change.index,
         "suite": change.suite and str(change.suite),
         "key": None if change.key is None else octets_field(change.key),
+        "mkis": None if change.mkis is None else _mki_fields(change.mkis),
         "payloads": (
             None if change.payloads is None else _payload_fields(change.payloads)
         ),
@@ -203,10 +210,12 @@ def change_fields(change: StreamChange) -> Fields:
 def change_of(fields: Fields) -> StreamChange:
     """Read what `change_fields` wrote."""
     suite, key, payloads = fields["suite"], fields["key"], fields["payloads"]
+    mkis = fields["mkis"]
     return StreamChange(
         index=fields["index"],
         suite=None if suite is None else SrtpSuite(suite),
         key=None if key is None else octets_of(key),
+        mkis=None if mkis is None else _mkis_of(mkis),
         payloads=None if payloads is None else _payloads_of(payloads),
         rtcp_mux=fields["rtcp_mux"],
         remote=_remote_of(fields["remote"]),
@@ -222,6 +231,22 @@ def octets_field(secret: SecretBytes) -> str:
 def octets_of(field: str) -> SecretBytes:
     """Read what `octets_field` wrote."""
     return SecretBytes(base64.b64decode(field, validate=True))
+
+
+def _mki_fields(mkis: tuple[MkiKey, ...]) -> list[list[str]]:
+    return [[one.mki.hex(), octets_field(one.key)] for one in mkis]
+
+
+def _mkis_of(fields: list[list[str]]) -> tuple[MkiKey, ...]:
+    return tuple(
+        MkiKey(mki=bytes.fromhex(mki), key=octets_of(key)) for mki, key in fields
+    )
+
+
+def _ice_of(field: list[str] | None) -> IceCredentials | None:
+    if field is None:
+        return None
+    return IceCredentials(ufrag=field[0], password=octets_of(field[1]))
 
 
 def _payload_fields(payloads: tuple[PayloadFormat, ...]) -> list[list[int | str]]:

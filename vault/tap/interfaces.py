@@ -4,6 +4,7 @@ Guarantees: an implementation never blocks the event loop on a disk or on a
 worker, and never lets a packet end a call.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from vault.core.flow import HowEnded
@@ -18,8 +19,76 @@ from vault.tap.orders import (
 )
 
 
+class DescriptorStore(Protocol):
+    """Keeps descriptors beyond the life of this process (sd_notify(3), FDSTORE).
+
+    Whoever starts this process again hands them back.  Without one, a call lives as
+    long as either the supervisor or its media worker does.
+    """
+
+    def keep(self, name: str, fds: Sequence[int]) -> None:
+        """Keep duplicates of *fds* under *name*, with those already there.
+
+        *name* is letters, digits and ``-``.  Never waits, never raises.
+        """
+        ...
+
+    def drop(self, name: str) -> None:
+        """Forget every descriptor called *name*."""
+        ...
+
+    def handed_back(self) -> Mapping[str, Sequence[int]]:
+        """Return what an earlier process kept, by name, in no order.
+
+        The caller owns the descriptors; a second call returns nothing.
+        """
+        ...
+
+
+class AdoptedCall(Protocol):
+    """A call that an earlier supervisor had opened, and that goes on."""
+
+    @property
+    def recording_id(self) -> RecordingId:
+        """Whose call."""
+        ...
+
+    @property
+    def state(self) -> bytes:
+        """What `MediaTap.keep_state` was last given."""
+        ...
+
+
 class MediaTap(Protocol):
     """Takes media in and seals it into part files; `vault.tap.pool` is the real one."""
+
+    async def adopt(
+        self, open_part: Callable[[RecordingId], Callable[[int], int]]
+    ) -> "tuple[AdoptedCall, ...]":
+        """Take over what an earlier supervisor had opened.
+
+        From workers that outlived it, and from the descriptor store.  Called once,
+        before the first `reserve`.
+
+        *open_part* gives, for a recording, what `CallOrder.open_part` is.
+        """
+        ...
+
+    def check(self, streams: int) -> None:
+        """Find out whether a call of *streams* streams could be kept up with.
+
+        Raises:
+            SpoolFullError: No free descriptors, or every worker is at its capacity
+                or behind its sweep.
+        """
+        ...
+
+    def keep_state(self, recording_id: RecordingId, state: bytes) -> None:
+        """Remember *state* beside the call, for another supervisor to go on with.
+
+        At most 60 KiB, in locked memory; an unknown call is no error.
+        """
+        ...
 
     def reserve(self, streams: int) -> list[PortPair]:
         """Bind two ports for each of *streams* streams, RTP even and RTCP odd.

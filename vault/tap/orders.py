@@ -36,6 +36,25 @@ class PortPair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MkiKey:
+    """One of several master keys of a stream, named by its packets."""
+
+    mki: bytes
+    "Master Key Identifier as on the wire, 1 to 128 octets (RFC 3711, section 3.1)."
+    key: SecretBytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IceCredentials:
+    """What answers to connectivity checks are authenticated with (RFC 8445)."""
+
+    ufrag: str
+    "Our user name fragment; a check's user name begins with it and a colon."
+    password: SecretBytes
+    "Our password: the key of MESSAGE-INTEGRITY in checks and answers."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamOrder:
     """One m-line to receive."""
 
@@ -47,12 +66,17 @@ class StreamOrder:
     suite: SrtpSuite
     key: SecretBytes
     "Master key and salt of the sender, `SrtpSuite.master_size_bytes` octets."
+    mkis: tuple[MkiKey, ...] = ()
+    """Where packets carry an MKI: every key by its name, all names of one length.
+    *key* is then that of the first."""
+    ice: IceCredentials | None = None
+    "Where the sender checks consent (RFC 7675): a worker answers it."
     payloads: tuple[PayloadFormat, ...]
     ports: PortPair
     "From `MediaPool.reserve`."
     rtcp_mux: bool = False
     remote: tuple[str, int] | None = None
-    "Where the sender said it is; written down, not enforced."
+    "Where the sender said it is; enforced, by address, for plain RTP alone."
     held: bool = False
     "Whether the first answer already put the stream on hold."
 
@@ -72,6 +96,8 @@ class StreamChange:
     "Only together with *key*."
     key: SecretBytes | None = None
     "A new master key; packets under the old one are accepted for 2 s more."
+    mkis: tuple[MkiKey, ...] | None = None
+    "Only together with *key*."
     payloads: tuple[PayloadFormat, ...] | None = None
     rtcp_mux: bool | None = None
     remote: tuple[str, int] | None = None
@@ -91,6 +117,9 @@ class CallOrder:
     *n* (from 1).  Called in a thread; the pool closes what it returns.  An
     `OSError` means no room."""
     paused: bool = False
+    state: bytes = b""
+    """What the recorder needs to go on with this call after its own death; kept in
+    locked memory beside the media (`MediaTap.keep_state`)."""
 
 
 @unique
@@ -111,6 +140,10 @@ class Rejection(StrEnum):
     "Its index lies before the replay window."
     SSRC_LIMIT = "ssrc-limit"
     "Authentic, but one SSRC too many at work in this stream."
+    UNKNOWN_MKI = "unknown-mki"
+    "Its Master Key Identifier names none of the stream's keys."
+    FOREIGN_SOURCE = "foreign-source"
+    "Plain RTP from an address that was not signalled."
     RTCP_UNAUTHENTICATED = "rtcp-unauthenticated"
     RTCP_REPLAYED = "rtcp-replayed"
 
@@ -176,6 +209,10 @@ class PartReport:
     "Whether it has its last chunk; if not it is a cut part."
     failure: str = ""
     "Empty, ``worker-died`` or the name of an errno such as ``ENOSPC``."
+    size_bytes: int | None = None
+    "Octets that were written, if the worker lived to say so."
+    sha256: bytes | None = None
+    "Their digest, made while they were written."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,28 @@
+"""The parts that a desk works with, picked by `vault.recorder.service`."""
+
+from dataclasses import dataclass
+
+from vault.recorder.finish import ManifestKey
+from vault.recorder.interfaces import Disk, People, RecipientKeys
+from vault.recorder.opener import Opener
+from vault.spool.files import Spool
+from vault.spool.ledger import EndedNotes
+from vault.spool.outbox import Outbox
+from vault.spool.shipper import Shipper
+from vault.tap.interfaces import MediaTap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Everything that takes part in a call."""
+
+    media: MediaTap
+    spool: Spool
+    notes: EndedNotes
+    outbox: Outbox
+    shipper: Shipper
+    opener: Opener
+    keys: RecipientKeys
+    people: People
+    disk: Disk
+    manifest_key: ManifestKey
