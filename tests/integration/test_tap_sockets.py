@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from tests.simulators.tap_calls import free_ports
-from vault.core.errors import ConfigurationError, SpoolFullError
+from vault.core.errors import ConfigurationError, ConflictError, SpoolFullError
 from vault.tap.sockets import PortAllocator
 
 pytestmark = pytest.mark.network
@@ -89,6 +89,55 @@ class TestPortAllocator:
 
         assert pair.drops() == 5000 - queued > 0
         ports.close()
+
+    def test_takes_in_a_pair_with_what_waits_in_it(self) -> None:
+        low, _ = free_ports()
+        earlier = allocator(low, 20)
+        bound = earlier.take()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.sendto(b"early", ("127.0.0.1", bound.ports.rtp))
+        ports = allocator(low, 20)
+        pair = ports.adopt(bound.rtp.dup(), bound.rtcp.dup())
+        earlier.close()
+
+        assert pair.ports == bound.ports
+        assert ports.bound(pair.ports) is pair
+        assert pair.rtp.recv(100) == b"early"
+        assert ports.used == 1
+        assert ports.take().ports != pair.ports
+        ports.close()
+
+    def test_a_pair_taken_in_cools_down_as_any_other(self) -> None:
+        low, _ = free_ports()
+        earlier = allocator(low, 1)
+        bound = earlier.take()
+        ports = allocator(low, 1)
+        ports.give_back(ports.adopt(bound.rtp, bound.rtcp).ports)
+
+        with pytest.raises(SpoolFullError, match="no free media ports"):
+            ports.take()
+
+    def test_takes_in_no_pair_twice_and_none_that_is_none(self) -> None:
+        low, _ = free_ports()
+        ports = allocator(low, 20)
+        pair = ports.take()
+
+        with pytest.raises(ConflictError, match="another call"):
+            ports.adopt(pair.rtp, pair.rtcp)
+        with pytest.raises(ConflictError, match="no pair"):
+            ports.adopt(pair.rtcp, pair.rtp)
+        ports.close()
+
+    def test_says_how_many_pairs_are_free(self) -> None:
+        clock = Clock()
+        ports = allocator(free_ports()[0], 3, clock)
+        before = ports.free
+        pair = ports.take()
+        ports.give_back(pair.ports)
+        cooling = ports.free
+        clock.now_s += 5.0
+
+        assert (before, cooling, ports.free) == (3, 2, 3)
 
     @pytest.mark.parametrize("address", ["localhost", "", "192.0.2.300"])
     def test_an_address_that_is_none_stops_the_start(self, address: str) -> None:

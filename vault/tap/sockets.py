@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from vault.core.errors import ConfigurationError, SpoolFullError
+from vault.core.errors import ConfigurationError, ConflictError, SpoolFullError
 from vault.tap.orders import PortPair
 
 _SO_TIMESTAMPNS: Final = 35
@@ -102,6 +102,44 @@ class PortAllocator:
                 return pair
         raise SpoolFullError("no free media ports")
 
+    def adopt(self, rtp: socket.socket, rtcp: socket.socket) -> BoundPair:
+        """Take in a pair that an earlier process had bound, with what is queued in it.
+
+        The ports need not lie in the range: it may have been changed since.  From
+        here on the sockets are this allocator's, and stay the caller's on an error.
+
+        Raises:
+            ConflictError: These are no pair, or another call has their ports.
+        """
+        low, high = _local_port(rtp), _local_port(rtcp)
+        if low % 2 or high != low + 1:
+            raise ConflictError(f"ports {low} and {high} are no pair")
+        if low in self._used:
+            raise ConflictError(f"port {low} is another call's")
+        for one in (rtp, rtcp):
+            one.setblocking(False)
+        # Not by the socket's own name: one that is connected has forgotten the
+        # wildcard that it was bound to.
+        ports = PortPair(address=self._address, rtp=low, rtcp=high)
+        pair = BoundPair(ports=ports, rtp=rtp, rtcp=rtcp)
+        self._used[low] = pair
+        return pair
+
+    @property
+    def free(self) -> int:
+        """Pairs of the range that are neither a call's nor cooling down.
+
+        Some of them may turn out to be held by another program.
+        """
+        self._warm_up()
+        own = sum(1 for port in self._used if port in self._pairs)
+        return len(self._pairs) - own - len(self._cool)
+
+    @property
+    def used(self) -> int:
+        """Pairs that calls hold."""
+        return len(self._used)
+
     def bound(self, ports: PortPair) -> BoundPair:
         """Return the sockets of a pair that was taken and not given back.
 
@@ -115,8 +153,9 @@ class PortAllocator:
         pair = self._used.pop(ports.rtp, None)
         if pair is not None:
             pair.close()
-            self._cooling.append((self._clock() + self._cool_down_s, ports.rtp))
-            self._cool.add(ports.rtp)
+            if ports.rtp in self._pairs:
+                self._cooling.append((self._clock() + self._cool_down_s, ports.rtp))
+                self._cool.add(ports.rtp)
 
     def close(self) -> None:
         """Close every socket."""
@@ -155,6 +194,11 @@ class PortAllocator:
         one.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         _set_buffer(one, self._buffer_bytes)
         return one
+
+
+def _local_port(one: socket.socket) -> int:
+    port: int = one.getsockname()[1]
+    return port
 
 
 def _set_buffer(one: socket.socket, size_bytes: int) -> None:
