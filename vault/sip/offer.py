@@ -6,15 +6,17 @@ the same profiles, ours receive-only, the ones we don't take with port 0.
 
 Guarantees:
     * Nothing but the two error classes leaves `read_offer`, each with a line.
-    * What we take is audio over SRTP with a key for a suite of `SrtpSuite`.
-      ``RTP/AVP`` with ``a=crypto`` is SRTP, too: ffmpeg says it so.
+    * What we take is audio and video over SRTP with a key for a suite of
+      `SrtpSuite`.  ``RTP/AVP`` with ``a=crypto`` is SRTP, too: ffmpeg says it so.
+    * Plain RTP, and SRTP with a 32-bit tag, is taken only where the device is
+      allowed it; keys that do not fit never turn a section into plain RTP.
     * Every payload type offered is in the answer (rtpengine insists), so that
       even a codec we cannot decode is captured.
     * Labels are unique within an offer.
 
 Left to others: ports and addresses (`vault.tap`), what a change of offer does
-to running streams (`vault.recorder`).  Addresses in the offer are not used:
-nothing is ever sent to them.
+to running streams (`vault.recorder`).  Nothing is ever sent to an address in
+the offer: `OfferedStream.remote` is for a filter.
 
 Spec: RFC 3264, sections 6 and 8; RFC 4568, section 7.1; RFC 4574; RFC 5761.
 """
@@ -27,12 +29,16 @@ from enum import StrEnum, unique
 from typing import Final
 
 from vault.core.errors import MalformedSignallingError, UnsupportedOfferError
-from vault.core.media import STATIC_PAYLOADS, PayloadFormat
+from vault.core.flow import Allowance
+from vault.core.media import STATIC_PAYLOADS, PayloadFormat, SrtpSuite
 from vault.core.secrets import SecretBytes
-from vault.sip.sdes import ACCEPTED, Crypto, choose
+from vault.sip.connection import Remote, remote_of
+from vault.sip.sdes import NOTHING, Crypto, NamedKey, choose, refusal
 from vault.sip.sdp import Line, MediaSection, SessionDescription
 
-_PROFILES: Final = frozenset({"RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF"})
+_PLAIN_PROFILES: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
+_PROFILES: Final = _PLAIN_PROFILES | {"RTP/SAVP", "RTP/SAVPF"}
+_TAKEN: Final = frozenset({"audio", "video"})
 _MAX_PAYLOAD_TYPE: Final = 127
 _MAX_FMTP: Final = 512
 _PAYLOAD_TYPE: Final = re.compile(r"[0-9]{1,3}")
@@ -43,6 +49,12 @@ _RTPMAP: Final = re.compile(
 _FMTP: Final = re.compile(r"([0-9]{1,3}) +([\x20-\x7e]+)")
 _LABEL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,64}")
 _DEFAULT_LABELS: Final = ("agent", "customer")
+_SCREEN: Final = "screen"
+_PLAIN: Final = Crypto(tag=0, suite=SrtpSuite.PLAIN_RTP, key=SecretBytes(b""))
+_PLAIN_REFUSED: Final = (
+    "no section has a=crypto over RTP.  Send SRTP; if the device cannot, allow it "
+    f"plain RTP: callvault device allow NAME {Allowance.PLAIN_RTP}"
+)
 
 
 @unique
@@ -72,6 +84,13 @@ class OfferedStream:
     payloads: tuple[PayloadFormat, ...]
     rtcp_mux: bool
     direction: MediaDirection
+    remote: Remote | None = None
+    "Where the offerer says the stream is, if a packet could come from there."
+
+    @property
+    def mkis(self) -> tuple[NamedKey, ...]:
+        """Every key by its name, where packets carry an MKI."""
+        return self.crypto.mkis
 
     @property
     def held(self) -> bool:
@@ -96,36 +115,50 @@ class AnsweredStream:
     "Our master key and salt.  We never send; SDES wants one all the same."
 
 
-def read_offer(text: str, labels: Sequence[str] = ()) -> Offer:
+def read_offer(
+    text: str,
+    labels: Sequence[str] = (),
+    allowed: frozenset[Allowance] = NOTHING,
+) -> Offer:
     """Read *text* and decide section by section what we take.
 
     Args:
         text: The offer.
         labels: Names for the sections in order, where there is no ``a=label``.
+        allowed: What the device may do that others may not.
 
     Raises:
         MalformedSignallingError: It is not SDP, or a line breaks its grammar.
-        UnsupportedOfferError: No audio, no audio with SRTP keys, or a section
-            whose keys are all for suites that we refuse.
+        UnsupportedOfferError: Neither audio nor video, none with SRTP keys, or a
+            section whose keys are all for suites that we refuse.
     """
     description = SessionDescription.parse(text)
-    audio = [section for section in description.media if section.media == "audio"]
-    if not any(section.port for section in audio):
+    media = [section for section in description.media if section.media in _TAKEN]
+    if not any(section.port for section in media):
         line = description.media[0].number if description.media else 1
-        raise UnsupportedOfferError("the offer has no audio", line=line)
+        raise UnsupportedOfferError("the offer has no audio and no video", line=line)
     names = _labels(description.media, labels)
     default = _direction(description.lines, MediaDirection.SENDRECV)
-    streams = tuple(
-        stream
-        for index, section in enumerate(description.media)
-        if (stream := _stream(index, section, names[index], default)) is not None
-    )
+    streams: list[OfferedStream] = []
+    for index, section in enumerate(description.media):
+        crypto = _crypto(section, allowed)
+        payloads = _payloads(section) if crypto is not None else ()
+        if crypto is not None and payloads:
+            streams.append(
+                OfferedStream(
+                    index=index,
+                    media=section.media,
+                    label=names[index],
+                    crypto=crypto,
+                    payloads=payloads,
+                    rtcp_mux=bool(_attributes(section, "rtcp-mux")),
+                    direction=_direction(section.lines, default),
+                    remote=remote_of(description, section),
+                )
+            )
     if not streams:
-        raise UnsupportedOfferError(
-            "no audio with a=crypto over RTP: plain RTP and DTLS are refused",
-            line=audio[0].number,
-        )
-    return Offer(description=description, streams=streams)
+        raise UnsupportedOfferError(_PLAIN_REFUSED, line=media[0].number)
+    return Offer(description=description, streams=tuple(streams))
 
 
 def answer(
@@ -168,29 +201,29 @@ def answer(
     )
 
 
-def _stream(
-    index: int, section: MediaSection, label: str, default: MediaDirection
-) -> OfferedStream | None:
+def _crypto(section: MediaSection, allowed: frozenset[Allowance]) -> Crypto | None:
+    """Return how the media of *section* is protected; None if we don't take it.
+
+    Raises:
+        UnsupportedOfferError: We would take it, but under none of its keys.
+    """
+    # 1. A broken line is the whole offer's fault, also where it is declined.
     lines = _attributes(section, "crypto")
-    crypto = choose(lines)
-    if section.media != "audio" or section.port == 0:
+    crypto = choose(lines, allowed)
+    # 2. Media that we know, switched on, over RTP on UDP.
+    profile = section.profile.upper()
+    if section.media not in _TAKEN or not section.port or profile not in _PROFILES:
         return None
-    payloads = _payloads(section) if section.profile.upper() in _PROFILES else ()
-    if not lines or not payloads:
-        return None
-    if crypto is None:
-        raise UnsupportedOfferError(
-            f"no crypto line is acceptable: {ACCEPTED}", line=lines[0].number
-        )
-    return OfferedStream(
-        index=index,
-        media=section.media,
-        label=label,
-        crypto=crypto,
-        payloads=payloads,
-        rtcp_mux=bool(_attributes(section, "rtcp-mux")),
-        direction=_direction(section.lines, default),
-    )
+    # 3. Keys mean SRTP, whatever the profile says.  Where none of them will do
+    #    the answer is no: the peer would not expect to be taken for plain RTP.
+    if lines:
+        if crypto is None:
+            raise refusal(lines)
+        return crypto
+    # 4. Without keys, plain RTP from a device that may; a profile that promises
+    #    SRTP is never plain.
+    plain = profile in _PLAIN_PROFILES and Allowance.PLAIN_RTP in allowed
+    return _PLAIN if plain else None
 
 
 def _attributes(section: MediaSection, name: str) -> list[Line]:
@@ -260,6 +293,8 @@ def _labels(media: Sequence[MediaSection], given: Sequence[str]) -> list[str]:
             name = given[index]
         elif section.media == "audio" and audio <= len(_DEFAULT_LABELS):
             name = _DEFAULT_LABELS[audio - 1]
+        elif section.media == "video":
+            name = _SCREEN
         else:
             name = f"stream{(audio if section.media == 'audio' else index + 1)}"
         names.append(_unused(name, names))
@@ -293,6 +328,8 @@ def _declined(section: MediaSection) -> MediaSection:
 def _answered(
     section: MediaSection, stream: OfferedStream, ours: AnsweredStream
 ) -> MediaSection:
+    # No MKI in ours: it is each sender's own business (RFC 4568, section 6.1),
+    # and nothing is ever sent under this key.
     crypto = Crypto(tag=stream.crypto.tag, suite=stream.crypto.suite, key=ours.key)
     way = MediaDirection.INACTIVE if stream.held else MediaDirection.RECVONLY
     formats = {str(payload.payload_type) for payload in stream.payloads}
@@ -305,7 +342,7 @@ def _answered(
     ]
     lines = [
         *(_attribute(line.attribute[0], line.attribute[1]) for line in maps),
-        _attribute("crypto", str(crypto)),
+        *([] if crypto.suite.is_plain else [_attribute("crypto", str(crypto))]),
         *_made("label", _attributes(section, "label")),
         *([_attribute("rtcp-mux")] if stream.rtcp_mux else []),
         _attribute(way.value),

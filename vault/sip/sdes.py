@@ -4,37 +4,68 @@
 
 Guarantees:
     * Only a suite of `SrtpSuite` is ever chosen, the best that was offered by
-      *our* order and not by the order of the lines.
-    * A line that turns encryption or authentication off, uses an MKI, several
-      keys, a key derivation rate or a parameter we do not know is never chosen.
+      *our* order and not by the order of the lines: a 32-bit tag only where the
+      device is allowed it, and never beside a line with a longer one.
+    * A line that turns encryption or authentication off, asks for a key
+      derivation rate or has a parameter we do not know is never chosen.
+    * Several keys have an MKI each, all of one length and no two alike.
     * No key, nor any piece of one, is in an error or a ``repr``.
 
-Spec: RFC 4568, sections 4, 6 and 9.2; RFC 7714, section 14.2.
+Spec: RFC 4568, sections 4, 6 and 9.2; RFC 6188, section 4.2; RFC 7714, section 14.2.
 """
 
 import base64
 import binascii
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vault.core.errors import MalformedSignallingError
+from vault.core.errors import MalformedSignallingError, UnsupportedOfferError
+from vault.core.flow import Allowance
 from vault.core.media import SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.sip.sdp import Line
+
+MAX_KEYS: Final = 16
+"Keys of one line; a stream needs two at a time, and every one costs a session."
+NOTHING: Final[frozenset[Allowance]] = frozenset()
 
 _PREFERENCE: Final = tuple(SrtpSuite)
 _BY_DEFAULT: Final = tuple(
     suite for suite in SrtpSuite if not (suite.has_short_tag or suite.is_plain)
 )
+_MAX_LIFETIME: Final = 2**48
+"Packets under one master key (RFC 3711, section 9.2)."
+_MAX_MKI: Final = 128
 _TAG: Final = re.compile(r"[0-9]{1,9}")
-_LIFETIME: Final = re.compile(r"2\^[0-9]{1,2}|[0-9]{1,20}")
-_MKI: Final = re.compile(r"[0-9]{1,40}:[0-9]{1,3}")
+_LIFETIME: Final = re.compile(r"(2\^)?([0-9]{1,20})")
+_MKI: Final = re.compile(r"([0-9]{1,309}):([0-9]{1,3})")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 # WSH only advises a window.  Parameters that start with "-" may be ignored
 # (RFC 4568, section 6.3.7); every other unknown one makes the line unusable.
 _HARMLESS: Final = re.compile(r"-.*|WSH=[0-9]{1,6}|KDR=0", re.IGNORECASE)
+
+ACCEPTED: Final = (
+    f"this version takes {', '.join(reversed(_BY_DEFAULT))} with inline keys, and no "
+    "UNENCRYPTED_SRTP, UNENCRYPTED_SRTCP or UNAUTHENTICATED_SRTP"
+)
+"For people whose offer was refused."
+_SHORT_TAG_REFUSED: Final = (
+    "SRTP with a 32-bit tag is refused: a forged packet passes after some hours of "
+    "flood.  Offer an 80-bit tag or AEAD as well, or allow it for this device: "
+    f"callvault device allow NAME {Allowance.SHORT_TAG}"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedKey:
+    """A master key with the name that packets call it by."""
+
+    mki: bytes
+    "Master Key Identifier as on the wire, 1 to 128 octets."
+    key: SecretBytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,28 +75,35 @@ class Crypto:
     tag: int
     suite: SrtpSuite
     key: SecretBytes
-    "Master key ‖ master salt."
+    "Master key ‖ master salt; of the first, where there are several."
+    mkis: tuple[NamedKey, ...] = ()
+    "Every key, where packets carry an MKI."
+    lifetime_packets: int | None = None
+    "The shortest of the keys' lifetimes, where one was given."
 
     def __str__(self) -> str:
         """Return the attribute's value: **it shows the key**; only for an answer."""
-        inline = base64.b64encode(self.key.reveal()).decode()
-        return f"{self.tag} {self.suite.value} inline:{inline}"
-
-
-ACCEPTED: Final = (
-    f"this version takes {', '.join(reversed(_BY_DEFAULT))} with an inline key, and no "
-    "MKI, no UNENCRYPTED_SRTP, UNENCRYPTED_SRTCP or UNAUTHENTICATED_SRTP"
-)
-"For people whose offer was refused."
+        named = [
+            f"{_inline(one.key)}|{int.from_bytes(one.mki)}:{len(one.mki)}"
+            for one in self.mkis
+        ]
+        keys = ";".join(named or [_inline(self.key)])
+        return f"{self.tag} {self.suite.value} {keys}"
 
 
 def fresh_key(suite: SrtpSuite) -> SecretBytes:
-    """Return a random master key and salt for *suite*."""
+    """Return a random master key and salt for *suite*; none for plain RTP."""
     return SecretBytes(secrets.token_bytes(suite.master_size_bytes))
 
 
-def choose(lines: list[Line]) -> Crypto | None:
+def choose(
+    lines: Sequence[Line], allowed: frozenset[Allowance] = NOTHING
+) -> Crypto | None:
     """Return the best acceptable of the ``a=crypto`` *lines* of one section.
+
+    Args:
+        lines: All of the section.
+        allowed: What the device may do that others may not.
 
     Returns:
         The line whose suite comes first in `SrtpSuite`, or None if none will do.
@@ -74,6 +112,9 @@ def choose(lines: list[Line]) -> Crypto | None:
         MalformedSignallingError: A line breaks the grammar, repeats a tag, or
             its key does not have the length of its suite; ``line`` says which.
     """
+    suites = _BY_DEFAULT
+    if Allowance.SHORT_TAG in allowed:
+        suites = tuple(suite for suite in SrtpSuite if not suite.is_plain)
     seen: set[int] = set()
     found: list[Crypto] = []
     for line in lines:
@@ -81,9 +122,20 @@ def choose(lines: list[Line]) -> Crypto | None:
         if tag in seen:
             raise MalformedSignallingError("a crypto tag twice", line=line.number)
         seen.add(tag)
-        if crypto is not None:
+        if crypto is not None and crypto.suite in suites:
             found.append(crypto)
     return min(found, key=lambda one: _PREFERENCE.index(one.suite), default=None)
+
+
+def refusal(lines: Sequence[Line]) -> UnsupportedOfferError:
+    """Return what to say about *lines*, of which `choose` took none."""
+    weak = choose(lines, frozenset(Allowance))
+    for line in lines:
+        if weak is not None and _read(line)[0] == weak.tag:
+            return UnsupportedOfferError(_SHORT_TAG_REFUSED, line=line.number)
+    return UnsupportedOfferError(
+        f"no crypto line is acceptable: {ACCEPTED}", line=lines[0].number
+    )
 
 
 def _read(line: Line) -> tuple[int, Crypto | None]:
@@ -95,23 +147,54 @@ def _read(line: Line) -> tuple[int, Crypto | None]:
         suite = SrtpSuite(fields[1].upper())
     except ValueError:
         return tag, None
-    if suite not in _BY_DEFAULT:
-        return tag, None
-    # Several keys need an MKI to tell them apart, so they fall with it.
+    if suite.is_plain:
+        return tag, None  # our own word for it, no suite that a peer could name
     keys = [_key(text, suite, line.number) for text in fields[2].split(";")]
-    if len(keys) != 1 or keys[0] is None:
+    _check_names(keys, line.number)
+    usable = len(keys) <= MAX_KEYS and all(one.usable for one in keys)
+    if not usable or not all(map(_HARMLESS.fullmatch, fields[3:])):
         return tag, None
-    if not all(_HARMLESS.fullmatch(parameter) for parameter in fields[3:]):
-        return tag, None
-    return tag, Crypto(tag=tag, suite=suite, key=keys[0])
+    lifetimes = [one.lifetime for one in keys if one.lifetime is not None]
+    return tag, Crypto(
+        tag=tag,
+        suite=suite,
+        key=keys[0].key,
+        mkis=tuple(NamedKey(mki=one.mki, key=one.key) for one in keys if one.mki),
+        lifetime_packets=min(lifetimes, default=None),
+    )
 
 
-def _key(text: str, suite: SrtpSuite, number: int) -> SecretBytes | None:
-    """Read one ``inline:`` key; None where it comes with an MKI."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Key:
+    key: SecretBytes
+    mki: bytes
+    "Empty where packets carry none."
+    lifetime: int | None
+
+    @property
+    def usable(self) -> bool:
+        # "If it is too large or otherwise invalid, then the entire crypto
+        # attribute MUST be considered invalid" (RFC 4568, section 6.1).
+        return self.lifetime is None or 0 < self.lifetime <= _MAX_LIFETIME
+
+
+def _key(text: str, suite: SrtpSuite, number: int) -> _Key:
     method, _, info = text.partition(":")
     encoded, *rest = info.split("|")
     if method.lower() != "inline" or not _BASE64.fullmatch(encoded):
         raise MalformedSignallingError("not an inline key", line=number)
+    named = _MKI.fullmatch(rest[-1]) if rest else None
+    lifetimes = [_LIFETIME.fullmatch(one) for one in (rest[:-1] if named else rest)]
+    if len(lifetimes) > 1 or not all(lifetimes):
+        raise MalformedSignallingError("not a key lifetime or MKI", line=number)
+    return _Key(
+        key=_master(encoded, suite, number),
+        mki=_mki(named, number) if named else b"",
+        lifetime=next((_packets(one) for one in lifetimes if one), None),
+    )
+
+
+def _master(encoded: str, suite: SrtpSuite, number: int) -> SecretBytes:
     try:
         # rtpengine leaves the padding away: put back what is missing.
         bare = encoded.rstrip("=")
@@ -124,8 +207,35 @@ def _key(text: str, suite: SrtpSuite, number: int) -> SecretBytes | None:
             f"not {suite.master_size_bytes}",
             line=number,
         )
-    has_mki = bool(rest) and _MKI.fullmatch(rest[-1]) is not None
-    lifetime = rest[:-1] if has_mki else rest
-    if len(lifetime) > 1 or not all(map(_LIFETIME.fullmatch, lifetime)):
-        raise MalformedSignallingError("not a key lifetime or MKI", line=number)
-    return None if has_mki else SecretBytes(octets)
+    return SecretBytes(octets)
+
+
+def _mki(named: re.Match[str], number: int) -> bytes:
+    """Write the decimal value in as many octets as the line says: ``1:4``."""
+    value, length = int(named[1]), int(named[2])
+    if not 1 <= length <= _MAX_MKI or value.bit_length() > 8 * length:
+        raise MalformedSignallingError(
+            "an MKI has 1 to 128 octets, and its value fits into them", line=number
+        )
+    return value.to_bytes(length)
+
+
+def _packets(lifetime: re.Match[str]) -> int:
+    value = int(lifetime[2])
+    # Bounded before it is raised: 2^999999999999 would fill the memory.
+    return 2 ** min(value, 64) if lifetime[1] else value
+
+
+def _check_names(keys: Sequence[_Key], number: int) -> None:
+    """Refuse what would leave it open which key a packet is under."""
+    names = [one.mki for one in keys]
+    if len(keys) > 1 and not all(names):
+        raise MalformedSignallingError("several keys need an MKI each", line=number)
+    if len({len(name) for name in names}) > 1:
+        raise MalformedSignallingError("MKIs of different lengths", line=number)
+    if len(set(names)) != len(names):
+        raise MalformedSignallingError("one MKI twice", line=number)
+
+
+def _inline(key: SecretBytes) -> str:
+    return f"inline:{base64.b64encode(key.reveal()).decode()}"

@@ -9,7 +9,11 @@ class TestSuites:
         [
             ("AEAD_AES_256_GCM", 44),
             ("AEAD_AES_128_GCM", 28),
+            ("AES_256_CM_HMAC_SHA1_80", 46),
             ("AES_CM_128_HMAC_SHA1_80", 30),
+            ("AES_256_CM_HMAC_SHA1_32", 46),
+            ("AES_CM_128_HMAC_SHA1_32", 30),
+            ("PLAIN_RTP", 0),
         ],
     )
     def test_key_and_salt_have_the_sizes_of_the_rfcs(
@@ -18,14 +22,22 @@ class TestSuites:
         assert size == SrtpSuite(suite).master_size_bytes
 
     @pytest.mark.parametrize(
-        "suite", ["AES_CM_128_HMAC_SHA1_32", "NULL_HMAC_SHA1_80", "aead_aes_256_gcm"]
+        "suite", ["F8_128_HMAC_SHA1_80", "NULL_HMAC_SHA1_80", "aead_aes_256_gcm"]
     )
-    def test_a_weak_or_unknown_suite_cannot_be_named(self, suite: str) -> None:
+    def test_a_suite_without_a_tag_or_unknown_cannot_be_named(self, suite: str) -> None:
         with pytest.raises(ValueError):
             SrtpSuite(suite)
 
     def test_only_aead_overwrites_what_it_refuses(self) -> None:
-        assert [True, True, False] == [suite.is_aead for suite in SrtpSuite]
+        assert ["AEAD_AES_256_GCM", "AEAD_AES_128_GCM"] == [
+            suite for suite in SrtpSuite if suite.is_aead
+        ]
+
+    def test_what_needs_an_allowance_comes_after_everything_else(self) -> None:
+        unsafe = [suite.has_short_tag or suite.is_plain for suite in SrtpSuite]
+
+        assert sorted(unsafe) == unsafe
+        assert 3 == sum(unsafe)
 
 
 class TestStaticPayloads:

@@ -1,4 +1,5 @@
 import base64
+from typing import Final
 
 import pytest
 
@@ -7,6 +8,7 @@ from vault.core.errors import (
     MalformedSignallingError,
     UnsupportedOfferError,
 )
+from vault.core.flow import Allowance
 from vault.core.media import SrtpSuite
 from vault.sip.offer import AnsweredStream, Offer, answer, read_offer
 from vault.sip.sdes import choose, fresh_key
@@ -91,7 +93,9 @@ class TestReadOffer:
         ("lines", "line"),
         [
             ([], 1),
-            (["m=video 6000 RTP/SAVP 96", CRYPTO], 6),
+            (["m=text 6000 RTP/SAVP 96", CRYPTO], 6),
+            (["m=video 0 RTP/SAVP 96", CRYPTO], 6),
+            (["m=video 6000 RTP/AVP 96"], 6),
             (["m=audio 0 RTP/SAVP 0", CRYPTO], 6),
             (audio(crypto=""), 6),
             (audio(profile="UDP/TLS/RTP/SAVPF"), 6),
@@ -130,6 +134,100 @@ class TestReadOffer:
             read_offer(sdp("m=audio 5000 RTP/SAVP 0 128", CRYPTO))
 
         assert 6 == caught.value.line
+
+
+class TestVideo:
+    def test_screens_are_streams_named_by_what_they_are(self) -> None:
+        video = ["m=video 6000 RTP/SAVPF 96", CRYPTO, "a=rtpmap:96 VP8/90000"]
+        offer = read_offer(sdp(*audio(), *video, *video))
+
+        assert [
+            ("audio", "agent"),
+            ("video", "screen"),
+            ("video", "screen-2"),
+        ] == [(stream.media, stream.label) for stream in offer.streams]
+        assert ["VP8"] == [p.encoding for p in offer.streams[1].payloads]
+
+    def test_a_screen_without_a_voice_is_taken(self) -> None:
+        (stream,) = read_offer(sdp("m=video 6000 RTP/SAVP 96", CRYPTO)).streams
+
+        assert ("video", "screen") == (stream.media, stream.label)
+
+    def test_a_screen_that_the_order_names_has_that_name(self) -> None:
+        offer = read_offer(
+            sdp(*audio(), "m=video 6000 RTP/SAVP 96", CRYPTO), labels=["", "desk"]
+        )
+
+        assert ["agent", "desk"] == [stream.label for stream in offer.streams]
+
+
+class TestPlainRtp:
+    MAY: Final = frozenset({Allowance.PLAIN_RTP})
+
+    @pytest.mark.parametrize("profile", ["RTP/AVP", "RTP/AVPF", "rtp/avp"])
+    def test_a_device_that_may_sends_it_without_a_key(self, profile: str) -> None:
+        offer = read_offer(sdp(*audio(crypto="", profile=profile)), allowed=self.MAY)
+        (stream,) = offer.streams
+
+        assert SrtpSuite.PLAIN_RTP == stream.crypto.suite
+        assert 0 == len(stream.crypto.key)
+        assert "a=crypto" not in str(answered(offer))
+        assert [(40_000, profile)] == [
+            (section.port, section.profile) for section in answered(offer).media
+        ]
+
+    def test_other_devices_are_told_the_way_out(self) -> None:
+        short_tag = frozenset({Allowance.SHORT_TAG})
+
+        with pytest.raises(UnsupportedOfferError, match="allow NAME plain-rtp") as it:
+            read_offer(sdp(*audio(crypto="", profile="RTP/AVP")), allowed=short_tag)
+        assert 6 == it.value.line
+
+    @pytest.mark.parametrize("profile", ["RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVPF"])
+    def test_a_profile_that_promises_srtp_is_never_plain(self, profile: str) -> None:
+        with pytest.raises(UnsupportedOfferError):
+            read_offer(sdp(*audio(crypto="", profile=profile)), allowed=self.MAY)
+
+    def test_keys_that_we_refuse_never_make_a_stream_plain(self) -> None:
+        weak = CRYPTO.replace("SHA1_80", "SHA1_32")
+
+        with pytest.raises(UnsupportedOfferError) as caught:
+            read_offer(sdp(*audio(crypto=weak, profile="RTP/AVP")), allowed=self.MAY)
+        assert 7 == caught.value.line
+
+    def test_each_section_stands_for_itself(self) -> None:
+        lines = [*audio(profile="RTP/AVP"), *audio(crypto="", profile="RTP/AVP")]
+
+        assert [SrtpSuite.AES_CM_128_HMAC_SHA1_80] == [
+            stream.crypto.suite for stream in read_offer(sdp(*lines)).streams
+        ]
+        assert [SrtpSuite.AES_CM_128_HMAC_SHA1_80, SrtpSuite.PLAIN_RTP] == [
+            stream.crypto.suite
+            for stream in read_offer(sdp(*lines), allowed=self.MAY).streams
+        ]
+
+    def test_where_it_comes_from_is_what_its_section_says(self) -> None:
+        first, second = read_offer(
+            sdp(
+                *audio(crypto="", profile="RTP/AVP"),
+                *audio("c=IN IP4 192.0.2.9", crypto="", profile="RTP/AVP"),
+            ),
+            allowed=self.MAY,
+        ).streams
+
+        assert ("192.0.2.1", 5000) == first.remote
+        assert ("192.0.2.9", 5000) == second.remote
+
+
+class TestKeysByName:
+    def test_the_mkis_of_an_offer_are_not_in_the_answer(self) -> None:
+        offer = read_offer(sdp(*audio(crypto=f"{CRYPTO}|2^31|1:4")))
+        (crypto,) = [
+            line for line in attributes(str(answered(offer))) if "crypto" in line
+        ]
+
+        assert [b"\0\0\0\1"] == [one.mki for one in offer.streams[0].mkis]
+        assert "|" not in crypto
 
 
 class TestAnswer:
