@@ -86,7 +86,8 @@ GRANT SELECT ON catalog.recording TO callvault_worker;
 GRANT UPDATE (state, reason, streams, duration_ms, has_screen, worker,
               lease_until_ns, attempts) ON catalog.recording TO callvault_worker;
 GRANT SELECT, INSERT, UPDATE (is_current) ON catalog.stored_object TO callvault_worker;
-GRANT SELECT, DELETE ON catalog.wanted_format TO callvault_worker;
+-- Who hands in late keys on its machine asks it to make a recording anew.
+GRANT SELECT, INSERT, DELETE ON catalog.wanted_format TO callvault_worker;
 -- It claims only what has an envelope: that there is one, not what is in it.
 GRANT SELECT (recording_id) ON catalog.envelope TO callvault_worker;
 -- It replaces a row and its tokens, and needs to find the old ones, not to read them.

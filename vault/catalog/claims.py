@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from vault.catalog.states import PLAYABLE, Event, next_state
+from vault.catalog.states import SETTLED, Event, next_state
 from vault.catalog.tables import ENVELOPE, RECORDING, WANTED_FORMAT
 from vault.core.errors import ConflictError, NotFoundError
 from vault.core.flow import Reason, RecordingState
@@ -60,8 +60,8 @@ def claim(
         _update(
             connection,
             found.id,
-            # A playable recording stays playable while another format is made.
-            state=state if state in PLAYABLE else next_state(state, Event.CLAIMED),
+            # What can be played stays so while it is made anew or otherwise.
+            state=state if state in SETTLED else next_state(state, Event.CLAIMED),
             worker=worker,
             lease_until_ns=now_ns + lease_ns,
             attempts=found.attempts + 1,
@@ -116,7 +116,7 @@ def give_back(
     _update(
         connection,
         recording_id,
-        state=state if state in PLAYABLE else next_state(state, Event.GIVEN_BACK),
+        state=state if state in SETTLED else next_state(state, Event.GIVEN_BACK),
         worker=None,
         lease_until_ns=not_before_ns,
         attempts=row.attempts if counted else row.attempts - 1,
@@ -157,9 +157,9 @@ def _in_state(state: RecordingState, now_ns: int) -> Select[str, str, int, str |
 def _to_convert(now_ns: int) -> Select[str, str, int, str | None]:
     return _next(now_ns).where(
         RECORDING.c.id.in_(select(WANTED_FORMAT.c.recording_id)),
-        # Few recordings have a wish, nearly all are playable: an expression keeps
+        # Few recordings have a wish, nearly all are settled: an expression keeps
         # planners without statistics off the index of states.
-        func.lower(RECORDING.c.state).in_([str(state) for state in PLAYABLE]),
+        func.lower(RECORDING.c.state).in_([str(state) for state in SETTLED]),
     )
 
 
@@ -195,7 +195,7 @@ def _held(connection: Connection, recording_id: RecordingId, worker: str) -> _Cl
 
 def _give_up(connection: Connection, row: _Claimable, reason: Reason) -> None:
     state = RecordingState(row.state)
-    if state in PLAYABLE:
+    if state in SETTLED:
         connection.execute(
             delete(WANTED_FORMAT).where(WANTED_FORMAT.c.recording_id == row.id)
         )

@@ -16,7 +16,7 @@ from typing import Final, Unpack
 
 from sqlalchemy import Connection, Engine, func, select
 
-from vault.catalog import claims
+from vault.catalog import claims, wishes
 from vault.catalog.intake import ShippedCall, locked_row, write_end, write_start
 from vault.catalog.objects import current_objects
 from vault.catalog.reading import read_rows
@@ -30,9 +30,7 @@ from vault.catalog.search import (
     parse_cursor,
     visible,
 )
-from vault.catalog.states import PLAYABLE
-from vault.catalog.tables import RECORDING, WANTED_FORMAT
-from vault.catalog.upsert import insert_if_absent
+from vault.catalog.tables import RECORDING
 from vault.catalog.values import (
     OpenRecording,
     Page,
@@ -41,12 +39,7 @@ from vault.catalog.values import (
     parse_day,
 )
 from vault.core.clock import NS_PER_S, Clock, system_clock_ns
-from vault.core.errors import (
-    GoneError,
-    NoMediaError,
-    NotFoundError,
-    NotReadyError,
-)
+from vault.core.errors import NotFoundError
 from vault.core.flow import (
     HowEnded,
     Reason,
@@ -216,6 +209,7 @@ class Recordings:
         month: str | None = None,
         summary: Sequence[StreamStatus] | None = None,
         worker: str | None = None,
+        fulfils: Sequence[str] = (),
     ) -> None:
         """Write down what a worker made, in one transaction, and end its lease.
 
@@ -234,6 +228,8 @@ class Recordings:
             month: Epoch of *tokens*, ``2026-11``; checked against them.
             summary: Counters per stream, where the worker knows better.
             worker: If given, the lease must still be this worker's.
+            fulfils: The wishes of `revise` that this is the answer to: then the
+                state of a recording that is settled changes, too.
 
         Raises:
             NotFoundError: No such recording.
@@ -249,6 +245,7 @@ class Recordings:
             duration_ms=duration_ms,
             month=month,
             summary=None if summary is None else tuple(summary),
+            fulfils=tuple(fulfils),
         )
         with transaction(self._engine) as connection:
             row = locked_row(connection, recording_id)
@@ -269,17 +266,26 @@ class Recordings:
             GoneError: It was shredded or has expired.
         """
         with transaction(self._engine) as connection:
-            row = locked_row(connection, recording_id)
-            _refuse_unplayable(RecordingState(row.state))
-            made = current_objects(connection, recording_id).values()
-            if any(one.media_type == media_type for one in made):
-                return False
-            insert_if_absent(
-                connection,
-                WANTED_FORMAT,
-                {"recording_id": recording_id, "media_type": media_type},
-            )
-            return True
+            return wishes.want(connection, recording_id, media_type)
+
+    def revise(
+        self, recording_id: RecordingId, objects: Sequence[StoredObject]
+    ) -> None:
+        """Add *objects* to a settled recording and ask for it to be made anew.
+
+        Args:
+            recording_id: Which recording.
+            objects: What the workers need for it, its addendum behind it; the
+                number in the first one's name becomes the wish's.
+
+        Raises:
+            NotFoundError: No such recording.
+            NotReadyError: Nobody has finished it for the first time yet.
+            GoneError: It was shredded or has expired.
+            ConflictError: One of the names is taken by other octets.
+        """
+        with transaction(self._engine) as connection:
+            wishes.revise(connection, recording_id, objects)
 
     # -- readers ----------------------------------------------------------
 
@@ -375,16 +381,6 @@ def _one(connection: Connection, recording_id: RecordingId) -> RecordingRow:
     if not rows:
         raise NotFoundError("no such recording")
     return rows[0]
-
-
-def _refuse_unplayable(state: RecordingState) -> None:
-    if state in PLAYABLE:
-        return
-    if state is RecordingState.FAILED:
-        raise NoMediaError("the recording has no media")
-    if state in {RecordingState.EXPIRED, RecordingState.SHREDDED}:
-        raise GoneError("the recording is gone")
-    raise NotReadyError("the recording is not ready yet")
 
 
 def _ns(seconds: float) -> int:

@@ -28,6 +28,12 @@ _EVENT: Final[Mapping[RecordingState, Event]] = MappingProxyType(
         RecordingState.FAILED: Event.LOST,
     }
 )
+_REMADE: Final[Mapping[RecordingState, Event]] = MappingProxyType(
+    {
+        RecordingState.READY: Event.REMADE,
+        RecordingState.PARTIAL: Event.REMADE_PART,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +48,14 @@ class RenderedCall:
     duration_ms: int | None = None
     month: str | None = None
     summary: tuple[StreamStatus, ...] | None = None
+    fulfils: tuple[str, ...] = ()
+    "The wishes that made this a revision (`vault.catalog.values.REVISION`)."
 
     def __post_init__(self) -> None:
         if self.state not in _EVENT:
             raise ValueError(f"no attempt ends in {self.state}")
+        if self.fulfils and self.state not in _REMADE:
+            raise ValueError("a revision ends in something that can be played")
         if self.month and any(token.month != self.month for token in self.tokens):
             raise InvalidInputError("a token of another month")
 
@@ -61,11 +71,12 @@ def store_result(
     recording_id = RecordingId(row.id)
     before = RecordingState(row.state)
     put_objects(connection, recording_id, result.objects)
-    made_wish = _fulfil(connection, recording_id, result.objects)
+    made_wish = _fulfil(connection, recording_id, result)
     values: dict[str, object] = {"worker": None, "lease_until_ns": 0}
     # A failed conversion must not take away what can be played.
-    if before not in PLAYABLE or result.state not in PLAYABLE:
-        after = next_state(before, _EVENT[result.state])
+    if result.fulfils or before not in PLAYABLE or result.state not in PLAYABLE:
+        events = _REMADE if result.fulfils else _EVENT
+        after = next_state(before, events[result.state])
         values |= {"state": str(after), "attempts": 0}
         values["reason"] = str(result.reason) if result.reason else None
     elif made_wish:
@@ -86,11 +97,9 @@ def store_result(
 
 
 def _fulfil(
-    connection: Connection,
-    recording_id: RecordingId,
-    objects: tuple[StoredObject, ...],
+    connection: Connection, recording_id: RecordingId, result: RenderedCall
 ) -> bool:
-    made = sorted({one.media_type for one in objects})
+    made = sorted({one.media_type for one in result.objects} | {*result.fulfils})
     done = connection.execute(
         delete(WANTED_FORMAT).where(
             WANTED_FORMAT.c.recording_id == recording_id,

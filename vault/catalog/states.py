@@ -3,11 +3,13 @@
     recording ──shipped──► captured ──claimed──► rendering ──made──► ready
         │                     │                      │  ├─made-part─► partial
         └──────lost───────────┴─────────lost─────────┘  └───────────► failed
+    ready | partial | failed ──remade──► ready, ──remade-part──► partial
     ready | partial | failed ──expire──► expired ──shred──► shredded
 
 A worker that died leaves ``rendering`` behind; the next one claims it again.
 Another format for a recording that can be played already changes no state, so
-playback goes on meanwhile.
+playback goes on meanwhile; so it does while a worker makes a recording anew because
+keys came late, and only the result moves it.
 
 Guarantees: a move that is not in the table raises; nothing leaves ``shredded``.
 
@@ -38,6 +40,10 @@ class Event(StrEnum):
     "What there is can be played, or nothing more can ever be."
     LOST = "lost"
     "There is nothing to play, and never will be."
+    REMADE = "remade"
+    "Made anew with keys that came late: everything can be played now."
+    REMADE_PART = "remade-part"
+    "The same, and something is still missing."
     EXPIRE = "expire"
     SHRED = "shred"
 
@@ -54,6 +60,12 @@ _NEXT: Final = MappingProxyType(
         (S.RENDERING, Event.MADE): S.READY,
         (S.RENDERING, Event.MADE_PART): S.PARTIAL,
         (S.RENDERING, Event.LOST): S.FAILED,
+        (S.READY, Event.REMADE): S.READY,
+        (S.PARTIAL, Event.REMADE): S.READY,
+        (S.FAILED, Event.REMADE): S.READY,
+        (S.READY, Event.REMADE_PART): S.PARTIAL,
+        (S.PARTIAL, Event.REMADE_PART): S.PARTIAL,
+        (S.FAILED, Event.REMADE_PART): S.PARTIAL,
         (S.READY, Event.EXPIRE): S.EXPIRED,
         (S.PARTIAL, Event.EXPIRE): S.EXPIRED,
         (S.FAILED, Event.EXPIRE): S.EXPIRED,
@@ -63,6 +75,9 @@ _NEXT: Final = MappingProxyType(
 
 PLAYABLE: Final = frozenset({S.READY, S.PARTIAL})
 "States in which another format can be asked for."
+
+SETTLED: Final = PLAYABLE | {S.FAILED}
+"States in which a recording stays while a worker makes it anew."
 
 
 def next_state(state: S, event: Event) -> S:

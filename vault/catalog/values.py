@@ -26,6 +26,13 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _OBJECT_NAME: Final = re.compile(r"[a-z]+(?:/[0-9]{4})?(?:\.cut|\.recovered)?")
 _MEDIA_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9.+-]{1,56}")
 
+REVISION: Final = "application/vnd.callvault.revision"
+"""How a wish begins that a recording be made anew; a dot and a number follow.
+
+Among the formats that somebody waits for, because it is one more thing that a worker
+owes a settled recording.  Each batch of late keys has its own: keys that arrive while a
+worker revises are not forgotten with the wish that it fulfils."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRecording:
