@@ -8,7 +8,6 @@ Left to others: moving packets (`vault.tap.sweep`), who may order what
 
 import time
 from dataclasses import replace
-from typing import Any
 
 from vault.core.canonical import JsonValue
 from vault.core.ids import RecordingId, recording_id_octets
@@ -23,7 +22,7 @@ from vault.tap.counting import StreamCount
 from vault.tap.orders import StreamChange, StreamOrder
 from vault.tap.part import Part
 from vault.tap.slots import Slots
-from vault.tap.srtp import InboundSession
+from vault.tap.srtp import InboundSession, inbound
 
 
 class Stream:
@@ -34,9 +33,7 @@ class Stream:
         "call",
         "count",
         "fds",
-        "is_aead",
         "order",
-        "pointer",
         "previous",
         "previous_until_s",
         "rtcp_only",
@@ -62,27 +59,20 @@ class Stream:
         "SSRCs that reported and sent no media."
         self.previous: InboundSession | None = None
         self.previous_until_s = 0.0
-        self.pointer: Any = None
-        self.is_aead = False
-        self._use(InboundSession(order.suite, order.key))
+        self.session = inbound(order.suite, order.key, order.mkis)
 
     def rekey(self, order: StreamOrder, until_s: float) -> None:
         """Take the key of *order*; packets under the old one pass until *until_s*."""
         self.previous = self.session
         self.previous_until_s = until_s
         self.order = order
-        self._use(InboundSession(order.suite, order.key))
+        self.session = inbound(order.suite, order.key, order.mkis)
 
     def forget(self, ssrc: int) -> None:
-        """Free what libsrtp holds for an SSRC that is not wanted."""
+        """Free what a session holds for an SSRC that is not wanted."""
         self.session.forget(ssrc)
         if self.previous is not None:
             self.previous.forget(ssrc)
-
-    def _use(self, session: InboundSession) -> None:
-        self.session = session
-        self.pointer = session.pointer
-        self.is_aead = session.is_aead
 
 
 class Call:

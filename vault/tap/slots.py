@@ -24,8 +24,8 @@ from typing import Any, Final
 
 import cffi
 import numpy as np
+from pylibsrtp._binding import ffi as libsrtp_ffi
 
-from vault.tap import srtp
 from vault.tap.capture import HEADER_SIZE, Kind
 
 BATCH: Final = 64
@@ -88,11 +88,13 @@ class Slots:
             _IOVEC.pack_into(self._iov, _IOVEC.size * i, packet, ROOM)
             self.octets[SLOT * i + _STREAM_AT] = stream
         self._address = _ffi.cast("void*", hdrs)
+        # Of libsrtp's own binding: they go into its functions as they are.
         self.packetp = [
-            srtp.void_pointer(slots + SLOT * i + PACKET_AT) for i in range(BATCH)
+            libsrtp_ffi.cast("void*", slots + SLOT * i + PACKET_AT)
+            for i in range(BATCH)
         ]
         self.lenp = [
-            srtp.int_pointer(hdrs + _MMSGHDR_SIZE * i + _LENGTH_IN_HEADER)
+            libsrtp_ffi.cast("int*", hdrs + _MMSGHDR_SIZE * i + _LENGTH_IN_HEADER)
             for i in range(BATCH)
         ]
         self.lengths_of = [
@@ -154,6 +156,10 @@ class Slots:
         """Return the length that the kernel, or libsrtp after it, wrote."""
         at = i * _MMSGHDR_SIZE + _LENGTH_IN_HEADER
         return int.from_bytes(self.hdrs[at : at + 4], "little")
+
+    def shorten(self, i: int, length: int) -> None:
+        """Say that datagram *i* has *length* octets, as libsrtp says it."""
+        self.lenp[i][0] = length
 
     def restore(self, i: int, octets: bytes) -> None:
         """Put datagram *i* back as it was received."""

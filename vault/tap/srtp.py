@@ -1,106 +1,69 @@
-"""SRTP through the libsrtp that pylibsrtp bundles.
+"""SRTP: the session for an order, whatever its suite.
 
-Guarantees: one session per master key; a replay window of 1024 packets; any
-SSRC under the key is accepted, so that a sender may change it.  Replay and
-rollover state move only with authentic packets.
+    session = inbound(order.suite, order.key, order.mkis)
+    statuses = session.unprotect_batch(slots, count)
 
-What callers must know: `srtp_unprotect` works in place, and for the AEAD
-suites it overwrites a packet *even when its tag is wrong*.  Whoever wants a
-second try, or the packet verbatim, copies it first.
+Guarantees: every suite of `SrtpSuite` has a session, or `inbound` raises.
 
-Left to others: which octets are SRTP at all (`vault.tap.rtp`), how many SSRCs
-a stream may have (`vault.tap.counting`).
+Left to others: each kind of session says itself what it guarantees.
 
-Spec: RFC 3711, RFC 7714.  Never link a distribution's libsrtp instead: built
-on NSS it is three times slower (research: performance, finding 5).
+Spec: RFC 3711, RFC 6188, RFC 7714.
 """
-
-import socket
-from collections.abc import Callable
-from types import MappingProxyType
-from typing import Any, Final
-
-from pylibsrtp import Policy, Session
-from pylibsrtp._binding import ffi, lib
 
 from vault.core.media import SrtpSuite
 from vault.core.secrets import SecretBytes
-from vault.tap.orders import Rejection
-
-REPLAY_WINDOW: Final = 1024
-"Packets; libsrtp's own 128 refused a packet that came 900 late."
-
-STATUS_OK: Final = 0
-_REPLAYED: Final = 9
-_TOO_OLD: Final = frozenset({10, 26})
-
-_PROFILE: Final = MappingProxyType(
-    {
-        SrtpSuite.AEAD_AES_256_GCM: Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
-        SrtpSuite.AEAD_AES_128_GCM: Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
-        SrtpSuite.AES_CM_128_HMAC_SHA1_80: Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
-    }
+from vault.tap.orders import MkiKey
+from vault.tap.srtp_libsrtp import LibsrtpInbound, LibsrtpOutbound
+from vault.tap.srtp_mki import MkiInbound
+from vault.tap.srtp_session import (
+    REPLAY_WINDOW,
+    STATUS_OK,
+    InboundSession,
+    rejection_of,
 )
 
-# C functions of the binding; their arguments are cffi pointers, which have no
-# types that mypy could check.
-unprotect: Final[Callable[[Any, Any, Any], int]] = lib.srtp_unprotect
-unprotect_rtcp: Final[Callable[[Any, Any, Any], int]] = lib.srtp_unprotect_rtcp
+__all__ = (
+    "REPLAY_WINDOW",
+    "STATUS_OK",
+    "InboundSession",
+    "OutboundSession",
+    "inbound",
+    "rejection_of",
+)
 
 
-def void_pointer(address: int) -> Any:
-    """Return *address* as the ``void *`` that `unprotect` takes."""
-    return ffi.cast("void*", address)
+def inbound(
+    suite: SrtpSuite, key: SecretBytes, mkis: tuple[MkiKey, ...] = ()
+) -> InboundSession:
+    """Return the receiving side of an order.
 
+    Args:
+        suite: What protects the packets.
+        key: Master key and salt, `SrtpSuite.master_size_bytes` octets.
+        mkis: Where packets carry an MKI: every key by its name.
 
-def int_pointer(address: int) -> Any:
-    """Return *address* as the ``int *`` that `unprotect` takes."""
-    return ffi.cast("int*", address)
-
-
-def rejection_of(status: int) -> Rejection:
-    """Say in our words why libsrtp refused an RTP packet."""
-    if status == _REPLAYED:
-        return Rejection.REPLAYED
-    return Rejection.TOO_OLD if status in _TOO_OLD else Rejection.UNAUTHENTICATED
-
-
-class InboundSession:
-    """The receiving side of one master key."""
-
-    __slots__ = ("_session", "is_aead", "pointer", "suite")
-
-    def __init__(self, suite: SrtpSuite, key: SecretBytes) -> None:
-        self.suite = suite
-        self.is_aead = suite.is_aead
-        self._session = Session(_policy(suite, key, Policy.SSRC_ANY_INBOUND))
-        self.pointer: Any = self._session._srtp[0]  # noqa: SLF001 - the C session; pylibsrtp has no in-place call
-
-    def forget(self, ssrc: int) -> None:
-        """Free the state that libsrtp keeps for *ssrc*, if there is any."""
-        lib.srtp_remove_stream(self.pointer, socket.htonl(ssrc))
+    Raises:
+        ValueError: A key of another length than the suite's, or MKIs of several
+            lengths.
+    """
+    if mkis:
+        keys = {one.mki: (one.key, inbound(suite, one.key)) for one in mkis}
+        return MkiInbound(suite, keys)
+    return LibsrtpInbound(suite, key)
 
 
 class OutboundSession:
     """The sending side, for simulated peers."""
 
-    __slots__ = ("_session",)
+    __slots__ = ("_sender",)
 
     def __init__(self, suite: SrtpSuite, key: SecretBytes) -> None:
-        self._session = Session(_policy(suite, key, Policy.SSRC_ANY_OUTBOUND))
+        self._sender = LibsrtpOutbound(suite, key)
 
     def protect(self, packet: bytes) -> bytes:
         """Return *packet* (RTP, at most 1356 octets) encrypted and tagged."""
-        return bytes(self._session.protect(packet))
+        return self._sender.protect(packet)
 
     def protect_rtcp(self, packet: bytes) -> bytes:
         """Return the compound *packet* (RTCP) encrypted and tagged."""
-        return bytes(self._session.protect_rtcp(packet))
-
-
-def _policy(suite: SrtpSuite, key: SecretBytes, ssrc_type: int) -> Policy:
-    if len(key) != suite.master_size_bytes:
-        raise ValueError(f"{len(key)} octets are no master key for {suite}")
-    policy = Policy(key=key.reveal(), ssrc_type=ssrc_type, srtp_profile=_PROFILE[suite])
-    policy.window_size = REPLAY_WINDOW
-    return policy
+        return self._sender.protect_rtcp(packet)

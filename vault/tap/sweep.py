@@ -31,8 +31,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import repeat
-from typing import Any, Final
+from typing import Final
 
 from vault.core.ids import RecordingId
 from vault.tap import rtcp, srtp
@@ -233,13 +232,9 @@ class Sweep:
     ) -> None:
         slots = stream.slots
         room = max(lengths)
-        # libsrtp overwrites an AEAD packet even when its tag is wrong.
-        verbatim = slots.packets(count, room) if stream.is_aead else b""
-        status = list(
-            map(
-                srtp.unprotect, repeat(stream.pointer, count), slots.packetp, slots.lenp
-            )
-        )
+        session = stream.session
+        verbatim = slots.packets(count, room) if session.spoils else b""
+        status = session.unprotect_batch(slots, count)
         if any(status):
             for i, code in enumerate(status):
                 if code == srtp.STATUS_OK:
@@ -293,27 +288,24 @@ class Sweep:
         if packet[1] in RTCP_SECOND_OCTETS:
             self._take_rtcp(stream, i, packet)
             return
-        code = self._try(srtp.unprotect, stream, i, packet)
+        code = self._try(stream, i, packet)
         if code == srtp.STATUS_OK:
             self._accept(stream, i, now_s)
         else:
             self._refuse(stream, i, code, packet)
 
-    def _try(
-        self,
-        unprotect: Callable[[Any, Any, Any], int],
-        stream: Stream,
-        i: int,
-        packet: bytes,
-    ) -> int:
-        slots = stream.slots
-        code = unprotect(stream.pointer, slots.packetp[i], slots.lenp[i])
-        if code == srtp.STATUS_OK or stream.previous is None:
+    @staticmethod
+    def _try(stream: Stream, i: int, packet: bytes, *, rtcp: bool = False) -> int:
+        slots, session, previous = stream.slots, stream.session, stream.previous
+        unprotect = session.unprotect_rtcp if rtcp else session.unprotect
+        code = unprotect(slots, i)
+        if code == srtp.STATUS_OK or previous is None:
             return code
         # The sender may not have changed its key yet; the first try may have
         # spoilt the packet.
         slots.restore(i, packet)
-        return unprotect(stream.previous.pointer, slots.packetp[i], slots.lenp[i])
+        unprotect = previous.unprotect_rtcp if rtcp else previous.unprotect
+        return unprotect(slots, i)
 
     def _accept(self, stream: Stream, i: int, now_s: float) -> None:
         slots = stream.slots
@@ -348,7 +340,7 @@ class Sweep:
         if len(packet) < rtcp.MINIMUM_SIZE:
             stream.count.reject(Rejection.TOO_SHORT)
             return
-        code = self._try(srtp.unprotect_rtcp, stream, i, packet)
+        code = self._try(stream, i, packet, rtcp=True)
         if code != srtp.STATUS_OK:
             replayed = srtp.rejection_of(code) is not Rejection.UNAUTHENTICATED
             stream.count.reject(

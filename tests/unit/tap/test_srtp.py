@@ -1,7 +1,6 @@
 """SRTP against packets that other implementations made."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from vault.core.media import SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.tap import srtp
 from vault.tap.slots import Slots
-from vault.tap.srtp import InboundSession, OutboundSession, unprotect, unprotect_rtcp
+from vault.tap.srtp import InboundSession, OutboundSession, inbound
 
 VECTORS = Path(__file__).parents[2] / "vectors/tap/srtp_libsrtp.json"
 SUITE = {
@@ -19,12 +18,10 @@ SUITE = {
 }
 
 
-def opened(
-    session: InboundSession, packet: bytes, unprotect: Callable[..., int] = unprotect
-) -> bytes:
+def opened(session: InboundSession, packet: bytes, *, rtcp: bool = False) -> bytes:
     slots = Slots(0)
     slots.restore(0, packet)
-    code = unprotect(session.pointer, slots.packetp[0], slots.lenp[0])
+    code = session.unprotect_rtcp(slots, 0) if rtcp else session.unprotect(slots, 0)
     assert code == srtp.STATUS_OK
     return bytes(slots.packet(0, slots.length(0)))
 
@@ -33,10 +30,10 @@ def opened(
 class TestVectorsOfLibsrtp:
     def test_open_to_the_packets_they_were_made_of(self, vector: dict[str, str]):
         key = SecretBytes(bytes.fromhex(vector["master"]))
-        session = InboundSession(SUITE[vector["profile"]], key)
+        session = inbound(SUITE[vector["profile"]], key)
 
         rtp = opened(session, bytes.fromhex(vector["srtp"]))
-        rtcp = opened(session, bytes.fromhex(vector["srtcp"]), unprotect_rtcp)
+        rtcp = opened(session, bytes.fromhex(vector["srtcp"]), rtcp=True)
 
         assert rtp.hex() == vector["rtp"]
         assert rtcp.hex() == vector["rtcp"]
@@ -58,23 +55,23 @@ class TestVectorsOfFfmpeg:
 
         for vector in ours:
             key = SecretBytes(bytes.fromhex(vector["master"]))
-            session = InboundSession(SrtpSuite.AES_CM_128_HMAC_SHA1_80, key)
-            function = unprotect if vector["kind"] == "rtp" else unprotect_rtcp
+            session = inbound(SrtpSuite.AES_CM_128_HMAC_SHA1_80, key)
             packet = bytes.fromhex(vector["srtp"])
+            rtcp = vector["kind"] == "rtcp"
 
-            assert len(opened(session, packet, function)) < len(packet)
+            assert len(opened(session, packet, rtcp=rtcp)) < len(packet)
         assert len(ours) >= 2
 
 
 class TestSessions:
     def test_a_key_of_another_length_is_refused(self):
         with pytest.raises(ValueError, match="no master key"):
-            InboundSession(SrtpSuite.AEAD_AES_256_GCM, SecretBytes(bytes(30)))
+            inbound(SrtpSuite.AEAD_AES_256_GCM, SecretBytes(bytes(30)))
 
     def test_a_forgotten_ssrc_starts_anew(self):
         suite, key = SrtpSuite.AEAD_AES_256_GCM, SecretBytes(bytes(44))
         packet = OutboundSession(suite, key).protect(b"\x80\x00" + bytes(20))
-        session = InboundSession(suite, key)
+        session = inbound(suite, key)
 
         once = opened(session, packet)
         session.forget(0)
