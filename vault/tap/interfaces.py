@@ -29,7 +29,8 @@ class DescriptorStore(Protocol):
     def keep(self, name: str, fds: Sequence[int]) -> None:
         """Keep duplicates of *fds* under *name*, with those already there.
 
-        *name* is letters, digits and ``-``.  Never waits, never raises.
+        *name* is letters, digits and ``-``.  Never waits, never raises.  What is
+        there already, and what was handed back, need not be kept again.
         """
         ...
 
@@ -39,6 +40,10 @@ class DescriptorStore(Protocol):
 
     def handed_back(self) -> Mapping[str, Sequence[int]]:
         """Return what an earlier process kept, by name, in no order.
+
+        A name longer than 12 octets comes back as a shorter one (a digest): it tells
+        which descriptors belong together, and no more.  `drop` and `keep` take
+        either of them.
 
         The caller owns the descriptors; a second call returns nothing.
         """
