@@ -87,7 +87,9 @@ class RecorderDesk:
         # 1. Refuse what cannot be kept, before anything exists.
         if self._draining:
             raise UnavailableError("this recorder is going down", retry_after_s=30)
-        offer = read_offer(order.offer, order.labels)
+        offer = read_offer(
+            order.offer, order.labels, order.device.allowances, origin=order.origin
+        )
         self._parts.disk.check()
         await asyncio.to_thread(self._parts.spool.check_room)
         ports = self._parts.media.reserve(len(offer.streams))
@@ -129,7 +131,10 @@ class RecorderDesk:
         session = self._session(device, recording_id)
         async with session.lock:
             _refuse_ended(session)
-            asked = renegotiate(session, read_offer(offer, labels))
+            asked = renegotiate(
+                session,
+                read_offer(offer, labels, device.allowances, origin=session.origin),
+            )
             ports = self._parts.media.reserve(len(asked.added)) if asked.added else []
             added = begin_streams(asked.added, ports)
             await self._apply(session, added, asked.changes)

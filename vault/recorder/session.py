@@ -7,17 +7,23 @@ holds its `lock`.
 import asyncio
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vault.core.errors import UnsupportedOfferError
 from vault.core.flow import CallFacts, Device
 from vault.core.ids import RecordingId
 from vault.core.secrets import SecretBytes
-from vault.sip.offer import AnsweredStream, Offer, OfferedStream, answer
+from vault.sip.offer import (
+    PLAIN_REFUSED,
+    AnsweredStream,
+    Offer,
+    OfferedStream,
+    answer,
+)
 from vault.sip.sdes import fresh_key
 from vault.spool.files import SessionFolder
 from vault.spool.order import SpoolOrder
-from vault.tap.orders import CallReport, PortPair, StreamChange, StreamOrder
+from vault.tap.orders import CallReport, MkiKey, PortPair, StreamChange, StreamOrder
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,9 +48,11 @@ class Stream:
             media=offered.media,
             suite=offered.crypto.suite,
             key=offered.crypto.key,
+            mkis=_mkis(offered),
             payloads=offered.payloads,
             ports=self.ports,
             rtcp_mux=offered.rtcp_mux,
+            remote=offered.remote,
             held=offered.held,
         )
 
@@ -130,7 +138,8 @@ def renegotiate(session: Session, offer: Offer) -> Renegotiation:
     """Work out what *offer* changes, without changing anything.
 
     Raises:
-        UnsupportedOfferError: It has fewer m-lines than the one before.
+        UnsupportedOfferError: It has fewer m-lines than the one before, or goes
+            on with plain RTP that its device is no longer allowed.
 
     Spec: RFC 3264, section 8.
     """
@@ -138,6 +147,7 @@ def renegotiate(session: Session, offer: Offer) -> Renegotiation:
         last = offer.description.media[-1].number
         raise UnsupportedOfferError("a new offer keeps all m-lines", line=last)
     offered = {stream.index: stream for stream in offer.streams}
+    _refuse_plain(session, offer, offered)
     changes = [
         change
         for index, stream in session.streams.items()
@@ -170,27 +180,44 @@ def _change(old: OfferedStream, new: OfferedStream | None) -> StreamChange | Non
     if new is None:
         # Switched off by port 0: its ports stay, it may come back.
         return StreamChange(index=old.index, held=True)
-    rekeyed = (old.crypto.suite, old.crypto.key) != (new.crypto.suite, new.crypto.key)
+    rekeyed = (old.crypto.suite, old.crypto.key, old.mkis) != (
+        new.crypto.suite,
+        new.crypto.key,
+        new.mkis,
+    )
     change = StreamChange(
         index=old.index,
         suite=new.crypto.suite if rekeyed else None,
         key=new.crypto.key if rekeyed else None,
+        mkis=_mkis(new) if rekeyed else None,
         payloads=new.payloads if new.payloads != old.payloads else None,
         rtcp_mux=new.rtcp_mux if new.rtcp_mux != old.rtcp_mux else None,
+        remote=new.remote if new.remote != old.remote else None,
         held=new.held,
     )
     unchanged = StreamChange(index=old.index, held=old.held)
     return None if change == unchanged else change
 
 
+def _refuse_plain(
+    session: Session, offer: Offer, offered: Mapping[int, OfferedStream]
+) -> None:
+    """Refuse to go on with plain RTP that may not be sent any more.
+
+    An answer with port 0 would silence a stream that runs; a refusal leaves it as
+    it is, and tells the device why.
+    """
+    for index, stream in session.streams.items():
+        section = offer.description.media[index]
+        plain = stream.offered.crypto.suite.is_plain
+        if plain and index not in offered and section.port:
+            raise UnsupportedOfferError(PLAIN_REFUSED, line=section.number)
+
+
+def _mkis(offered: OfferedStream) -> tuple[MkiKey, ...]:
+    return tuple(MkiKey(mki=one.mki, key=one.key) for one in offered.mkis)
+
+
 def _relabelled(stream: OfferedStream, label: str) -> OfferedStream:
     """Keep the label a stream was born with: the capture knows it by that."""
-    return OfferedStream(
-        index=stream.index,
-        media=stream.media,
-        label=label,
-        crypto=stream.crypto,
-        payloads=stream.payloads,
-        rtcp_mux=stream.rtcp_mux,
-        direction=stream.direction,
-    )
+    return replace(stream, label=label)

@@ -22,33 +22,29 @@ Remote = tuple[str, int]
 "Address and port; port 0 for any."
 
 
-def remote_of(description: SessionDescription, section: MediaSection) -> Remote | None:
-    """Return address and port of *section*, the session's ``c=`` if it has none.
-
-    Returns:
-        None where there is no ``c=``, or one that no packet could come from: a
-        name, ``0.0.0.0``, a group, a broadcast, an address with a zone.
-    """
-    connections = _connections(section.lines) or _connections(description.lines)
-    address = _host(connections[0].value) if connections else None
-    return None if address is None else (address, section.port)
-
-
-def locked_to(remote: Remote | None, *, origin: str) -> Remote:
-    """Return where plain RTP must come from.
+def remote_of(
+    description: SessionDescription, section: MediaSection, *, origin: str = ""
+) -> Remote | None:
+    """Return where *section* must come from if it is plain RTP.
 
     Args:
-        remote: What the offer says.
-        origin: Address that the order came from.
+        description: Its ``c=`` counts where the section has none.
+        section: Its port counts.
+        origin: Address that the offer came from; empty where nobody knows.
 
     Returns:
-        *remote*; but *origin*, with port 0 for any, where the offer says nothing
-        usable, or this host's loopback to somebody who is not on this host: that
-        would let local processes in, and never the device.
+        What the offer says; but *origin*, with port 0 for any, where no packet
+        could come from there: no ``c=``, a name, ``0.0.0.0``, a group, a
+        broadcast, an address with a zone, or loopback in the offer of another
+        host, which would let processes of this host in and never the device.
+        None where *origin* is of no use either.
     """
-    if remote is None or (_is_loopback(remote[0]) and not _is_loopback(origin)):
-        return origin, 0
-    return remote
+    connections = _connections(section.lines) or _connections(description.lines)
+    said = _host(connections[0].value) if connections else None
+    sender = _host(origin) if origin else None
+    if said is not None and (not _is_loopback(said) or _is_loopback(sender)):
+        return said, section.port
+    return None if sender is None else (sender, 0)
 
 
 def _connections(lines: Sequence[Line]) -> list[Line]:
@@ -56,6 +52,7 @@ def _connections(lines: Sequence[Line]) -> list[Line]:
 
 
 def _host(connection: str) -> str | None:
+    """Read the last word of *connection* as the address of one host."""
     text = connection.rsplit(maxsplit=1)[-1]
     try:
         address = ipaddress.ip_address(text)
@@ -73,8 +70,5 @@ def _host(connection: str) -> str | None:
     return None if unusable else str(address)
 
 
-def _is_loopback(text: str) -> bool:
-    try:
-        return ipaddress.ip_address(text).is_loopback
-    except ValueError:
-        return False
+def _is_loopback(host: str | None) -> bool:
+    return host is not None and ipaddress.ip_address(host).is_loopback

@@ -51,7 +51,7 @@ _LABEL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,64}")
 _DEFAULT_LABELS: Final = ("agent", "customer")
 _SCREEN: Final = "screen"
 _PLAIN: Final = Crypto(tag=0, suite=SrtpSuite.PLAIN_RTP, key=SecretBytes(b""))
-_PLAIN_REFUSED: Final = (
+PLAIN_REFUSED: Final = (
     "no section has a=crypto over RTP.  Send SRTP; if the device cannot, allow it "
     f"plain RTP: callvault device allow NAME {Allowance.PLAIN_RTP}"
 )
@@ -85,7 +85,7 @@ class OfferedStream:
     rtcp_mux: bool
     direction: MediaDirection
     remote: Remote | None = None
-    "Where the offerer says the stream is, if a packet could come from there."
+    "Where it comes from, if that can be known; port 0 for any."
 
     @property
     def mkis(self) -> tuple[NamedKey, ...]:
@@ -119,6 +119,8 @@ def read_offer(
     text: str,
     labels: Sequence[str] = (),
     allowed: frozenset[Allowance] = NOTHING,
+    *,
+    origin: str = "",
 ) -> Offer:
     """Read *text* and decide section by section what we take.
 
@@ -126,6 +128,8 @@ def read_offer(
         text: The offer.
         labels: Names for the sections in order, where there is no ``a=label``.
         allowed: What the device may do that others may not.
+        origin: Address that it came from: that of plain RTP whose ``c=`` is of no
+            use; empty where nobody knows.
 
     Raises:
         MalformedSignallingError: It is not SDP, or a line breaks its grammar.
@@ -153,11 +157,11 @@ def read_offer(
                     payloads=payloads,
                     rtcp_mux=bool(_attributes(section, "rtcp-mux")),
                     direction=_direction(section.lines, default),
-                    remote=remote_of(description, section),
+                    remote=remote_of(description, section, origin=origin),
                 )
             )
     if not streams:
-        raise UnsupportedOfferError(_PLAIN_REFUSED, line=media[0].number)
+        raise UnsupportedOfferError(PLAIN_REFUSED, line=media[0].number)
     return Offer(description=description, streams=tuple(streams))
 
 
