@@ -192,9 +192,9 @@ def answered_head(
         lines.append(_attribute("ice-lite"))
     mids = {mid_of(description.media[index]): index for index, _ in taken}
     for group in _own(description.lines, "group"):
-        semantics, *members = group.attribute[1].split()
-        ours = [mid for mid in members if mid in mids]
-        if semantics == "BUNDLE" and ours:
+        words = group.attribute[1].split()
+        ours = [mid for mid in words[1:] if mid in mids]
+        if words[:1] == ["BUNDLE"] and ours:
             first = min(ours, key=lambda mid: mids[mid])
             lines.append(_attribute("group", f"BUNDLE {first}"))
             break
