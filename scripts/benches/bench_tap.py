@@ -1,186 +1,44 @@
 """What one packet costs the media worker, and what others pay for the same work.
 
-Loopback, G.711 at 50 packets/s, two legs a call, own key and port per leg, each
-call sealed into its own file.  CPU is what the kernel charges the receiving process
-(user and system, /proc/PID/schedstat) from the first to the last packet; idle
-ticks and status reports in that time are charged, too.  Variants take turns, and
-medians are printed.  Not in the figures: the cost of a network card's interrupts.
+Loopback, G.711 at 50 packets/s, two legs a call, own key and port per leg, each call
+sealed into its own file, kernel arrival times on.  CPU is what the kernel charges the
+receiving processes (user and system, schedstat) from the first to the last packet;
+idle ticks and status reports in that time are charged, too.  Variants take turns, and
+medians are printed; ratios are medians of pairs of one turn.  Not in the figures: the
+cost of a network card's interrupts.
+
+    cpu_us_per_packet       by number of streams, against C and asyncio
+    cpu_us_per_packet_to    the same by stage
+    two_workers             CPU per packet of two workers, against one
+    resident_bytes_per_stream, lost_packets, unaccounted_packets
+    calls_per_core          against ffmpeg and GStreamer, one process per call
 """
 
-import asyncio
 import contextlib
 import json
-import os
 import resource
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "tap"), str(HERE.parents[1])]
 
-from load import PACKETS_PER_S, key_of  # noqa: E402 - after the path is set
+import limit  # noqa: E402 - after the path is set
+import peers  # noqa: E402
+import stages  # noqa: E402
+from load import PACKETS_PER_S  # noqa: E402
+from ours import measure  # noqa: E402
+from processes import measure_sink  # noqa: E402
 
-from vault.core.ids import new_recording_id  # noqa: E402
-from vault.core.media import STATIC_PAYLOADS, SrtpSuite  # noqa: E402
-from vault.core.secrets import SecretBytes  # noqa: E402
-from vault.tap.config import TapConfig  # noqa: E402
-from vault.tap.orders import CallOrder, StreamOrder  # noqa: E402
-from vault.tap.pool import MediaPool  # noqa: E402
+from vault.core.media import SrtpSuite  # noqa: E402
 
-PORT = 12000
-"Below the ephemeral ports, which anyone may hold."
+ORDINARY = SrtpSuite.AES_CM_128_HMAC_SHA1_80
 PACKETS_PER_CALL_S = 2 * PACKETS_PER_S
-VAULT = "callvault"
-
-
-def cpu_us(pid: int) -> float:
-    """Return the CPU time that a process has used, in microseconds."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1000
-
-
-class Load:
-    """The sender, a process of its own."""
-
-    def __init__(self, streams: int, suite: SrtpSuite, seconds: float) -> None:
-        self._process = python(
-            "load.py", str(streams), str(PORT), str(suite), str(seconds)
-        )
-
-    def wait_until_ready(self) -> None:
-        expect(self._process, "READY")
-
-    def send(self) -> int:
-        self._process.stdin.write(b"go\n")
-        self._process.stdin.flush()
-        sent = json.loads(self._process.stdout.readline())["sent"]
-        finish(self._process)
-        return sent
-
-
-def python(script: str, *arguments: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
-    return subprocess.Popen(
-        [sys.executable, str(HERE / "tap" / script), *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environment,
-    )
-
-
-def expect(process: subprocess.Popen[bytes], line: str) -> None:
-    said = process.stdout.readline().decode().strip()
-    if said != line:
-        raise RuntimeError(f"expected {line}, got {said!r}")
-
-
-def finish(process: subprocess.Popen[bytes]) -> None:
-    process.stdin.close()
-    process.stdout.close()
-    process.wait()
-
-
-def measure_sink(
-    mode: str, calls: int, suite: SrtpSuite, seconds: float, library: str
-) -> tuple[float, int, int]:
-    """Return CPU µs per packet, packets received, packets sent."""
-    with tempfile.TemporaryDirectory(dir=scratch()) as folder:
-        load = Load(2 * calls, suite, seconds)
-        sink = python(
-            "sinks.py", mode, str(2 * calls), str(PORT), str(suite), folder, library
-        )
-        expect(sink, "READY")
-        load.wait_until_ready()
-        before = cpu_us(sink.pid)
-        sent = load.send()
-        used = cpu_us(sink.pid) - before
-        packets = json.loads(sink.stdout.readline())["packets"]
-        finish(sink)
-        return used / max(packets, 1), packets, sent
-
-
-def measure_vault(
-    calls: int, suite: SrtpSuite, seconds: float
-) -> tuple[float, int, int]:
-    """Measure the one worker of a real pool, as the recorder runs it."""
-    with tempfile.TemporaryDirectory(dir=scratch()) as folder:
-        return asyncio.run(_vault(Path(folder), calls, suite, seconds))
-
-
-async def _vault(
-    folder: Path, calls: int, suite: SrtpSuite, seconds: float
-) -> tuple[float, int, int]:
-    load = Load(2 * calls, suite, seconds)
-    pool = MediaPool(TapConfig(workers=1, ports=(PORT, PORT + 4 * calls + 1)))
-    await pool.start()
-    orders = []
-    for number in range(calls):
-        ports = pool.reserve(2)
-        path = folder / f"call{number}"
-        streams = tuple(
-            StreamOrder(
-                index=leg,
-                label=("agent", "customer")[leg],
-                media="audio",
-                suite=suite,
-                key=SecretBytes(key_of(2 * number + leg, suite)),
-                payloads=(STATIC_PAYLOADS[0],),
-                ports=ports[leg],
-            )
-            for leg in range(2)
-        )
-        orders.append(
-            CallOrder(
-                recording_id=new_recording_id(),
-                dek=SecretBytes(os.urandom(32)),
-                streams=streams,
-                open_part=lambda part, path=path: os.open(
-                    f"{path}.{part}", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600
-                ),
-            )
-        )
-        await pool.open_call(orders[-1])
-    await asyncio.to_thread(load.wait_until_ready)
-    (pid,) = pool.worker_pids
-    before = cpu_us(pid)
-    sent = await asyncio.to_thread(load.send)
-    await asyncio.sleep(0.3)
-    used = cpu_us(pid) - before
-    reports = await asyncio.gather(*(pool.close_call(o.recording_id) for o in orders))
-    await pool.stop()
-    packets = sum(s.authentic for report in reports for s in report.streams)
-    return used / max(packets, 1), packets, sent
-
-
-def scratch() -> str | None:
-    """Keep the disk out of the figures: it is the same for all variants."""
-    memory = Path("/dev", "shm")
-    return str(memory) if memory.is_dir() else None
-
-
-def build_limit(folder: Path) -> str:
-    """Compile the C limit; an empty name and a reason on stderr if it can't be."""
-    compiler = shutil.which("cc")
-    target = folder / "limit.so"
-    if compiler is None:
-        print("no C compiler: c-sweep and c-epoll are left out", file=sys.stderr)
-        return ""
-    done = subprocess.run(
-        [
-            *(compiler, "-O2", "-shared", "-fPIC", "-Wall", "-Wextra"),
-            *("-o", str(target), str(HERE / "tap/limit.c"), "-lcrypto"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        print(f"limit.c: {done.stderr}", file=sys.stderr)
-        return ""
-    return str(target)
+VAULT, DURABLE = "callvault", "callvault with its spool on disk"
+MANY = 4000
 
 
 def say(
@@ -190,56 +48,129 @@ def say(
     print(json.dumps({**line, "params": params, **more}), flush=True)
 
 
-def compare(calls: int, suite: SrtpSuite, *, quick: bool, library: str) -> None:
-    """Measure all variants at one number of calls, in turns."""
-    rounds, seconds = (1, 4.0) if quick else (3, 6.0)
-    others = ["asyncio"] + (["c-sweep", "c-epoll"] if library else [])
-    found: dict[str, list[float]] = {name: [] for name in (VAULT, *others)}
-    lost: dict[str, int] = dict.fromkeys(found, 0)
+def in_turns(
+    variants: dict[str, Callable[[], tuple[float, int]]], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Run every variant *rounds* times in turns; return costs and losses."""
+    costs: dict[str, list[float]] = {name: [] for name in variants}
+    lost = dict.fromkeys(variants, 0)
     for _ in range(rounds):
-        for name, figures in found.items():
-            if name == VAULT:
-                used, packets, sent = measure_vault(calls, suite, seconds)
-            else:
-                used, packets, sent = measure_sink(name, calls, suite, seconds, library)
-            figures.append(used)
-            lost[name] += sent - packets
+        for name, run in variants.items():
+            cost, missing = run()
+            costs[name].append(cost)
+            lost[name] += missing
+    return costs, lost
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def compare(
+    streams: int, suite: SrtpSuite, rounds: int, seconds: float, library: str
+) -> None:
+    """Measure the tap and the C limit and asyncio at one number of streams."""
+
+    def vault(*, durable: bool) -> Callable[[], tuple[float, int]]:
+        def run() -> tuple[float, int]:
+            found = measure(streams, suite, seconds, durable=durable)
+            return found.cpu_us_per_packet, found.sent - found.authentic
+
+        return run
+
+    def sink(mode: str) -> Callable[[], tuple[float, int]]:
+        def run() -> tuple[float, int]:
+            cost, packets, sent = measure_sink(mode, streams, suite, seconds, library)
+            return cost, sent - packets
+
+        return run
+
+    others = ["c-sweep", "c-epoll"] if library else []
+    if streams < MANY:
+        others.append("asyncio")  # more would only show how it loses packets
+    variants = {VAULT: vault(durable=False), DURABLE: vault(durable=True)}
+    costs, lost = in_turns({**variants, **{o: sink(o) for o in others}}, rounds)
     params = {
-        "calls": calls,
-        "legs": 2,
+        "streams": streams,
         "suite": str(suite),
         "tick_ms": 200,
         "seconds": seconds,
         "rounds": rounds,
     }
-    ours = statistics.median(found[VAULT])
-    for name, figures in found.items():
-        median = statistics.median(figures)
+    for name, figures in costs.items():
         given = {**params, "variant": name, "lost_packets": lost[name]}
-        against = {}
-        if name != VAULT:
-            paired = [a / b for a, b in zip(found[VAULT], figures, strict=True)]
-            against = {"against": name, "ratio": round(statistics.median(paired), 3)}
-        value = ours if name == VAULT else median
-        say("cpu_us_per_packet", value, "us", given, **against)
-        if name == VAULT:
-            say("calls_per_core", 1e6 / ours / PACKETS_PER_CALL_S, "calls", given)
+        say("cpu_us_per_packet", statistics.median(figures), "us", given)
+    for ours in variants:
+        for other in others:
+            say(
+                "cpu_us_per_packet",
+                statistics.median(costs[ours]),
+                "us",
+                {**params, "variant": ours},
+                against=other,
+                ratio=round(ratio(costs[ours], costs[other]), 3),
+            )
+    calls = 1e6 / statistics.median(costs[VAULT]) / PACKETS_PER_CALL_S
+    say("calls_per_core", calls, "calls", {**params, "variant": VAULT})
+
+
+def scale(streams: int, rounds: int, seconds: float) -> None:
+    """Measure two workers against one, at the same live load."""
+
+    def run(workers: int) -> Callable[[], tuple[float, int]]:
+        def one() -> tuple[float, int]:
+            found = measure(streams, ORDINARY, seconds, workers=workers)
+            return found.cpu_us_per_packet, found.sent - found.authentic
+
+        return one
+
+    costs, lost = in_turns({"one": run(1), "two": run(2)}, rounds)
+    say(
+        "two_workers",
+        statistics.median(costs["two"]),
+        "us",
+        {"streams": streams, "seconds": seconds, "rounds": rounds, "lost": lost},
+        against="one worker",
+        ratio=round(ratio(costs["two"], costs["one"]), 3),
+    )
+
+
+def endure(streams: int, seconds: float) -> None:
+    """Run long and full, and account for every packet; memory by the way."""
+    half = measure(streams // 2, ORDINARY, 3.0)
+    found = measure(streams, ORDINARY, seconds, read_back=True)
+    params = {"streams": streams, "seconds": seconds}
+    slope = (found.resident_bytes - half.resident_bytes) / (streams - streams // 2)
+    say("resident_bytes_per_stream", slope, "B", params)
+    say("packets", found.sent, "packets", {**params, "of": "sent"})
+    say("packets", found.authentic, "packets", {**params, "of": "authentic"})
+    say("packets", found.sealed or 0, "packets", {**params, "of": "sealed, read back"})
+    lost = found.sent - found.authentic - found.rejected
+    say("lost_packets", lost, "packets", {**params, "kernel": found.kernel_drops})
+    unaccounted = found.authentic - (found.sealed or 0)
+    say("unaccounted_packets", unaccounted, "packets", params)
 
 
 def main(*, quick: bool) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    rounds, seconds = (1, 3.0) if quick else (4, 6.0)
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.suppress(KeyboardInterrupt),
     ):
-        library = build_limit(Path(folder))
-        for calls in (100, 500):
-            compare(
-                calls, SrtpSuite.AES_CM_128_HMAC_SHA1_80, quick=quick, library=library
-            )
+        library = limit.build(Path(folder))
+        for streams in (500,) if quick else (500, 1000, 2000, MANY):
+            compare(streams, ORDINARY, rounds, seconds, library)
         if not quick:
-            compare(500, SrtpSuite.AEAD_AES_256_GCM, quick=quick, library=library)
+            for suite in (SrtpSuite.AEAD_AES_256_GCM, SrtpSuite.AEAD_AES_128_GCM):
+                compare(1000, suite, rounds, seconds, library)
+        for line in stages.by_stage(500 if quick else 2000, rounds, seconds, library):
+            say(*line[:4], **line[4])
+        scale(500 if quick else 2000, rounds, seconds)
+        endure(1000 if quick else MANY, 3.0 if quick else 12.0)
+        for line in peers.side_by_side(10 if quick else 50, rounds, seconds):
+            say(*line[:4], **line[4])
 
 
 if __name__ == "__main__":

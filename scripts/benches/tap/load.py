@@ -10,6 +10,7 @@ reaches ``recvmmsg``, so the sender does not need a compiler.
 
 import hashlib
 import json
+import os
 import socket
 import struct
 import sys
@@ -131,6 +132,8 @@ class Load:
 
 
 def main() -> None:
+    # The receiver has the first core and the sender the last one.
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     streams, port, suite, seconds = sys.argv[1:]
     load = Load(int(streams), int(port), SrtpSuite(suite), float(seconds))
     print("READY", flush=True)

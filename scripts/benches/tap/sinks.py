@@ -2,14 +2,15 @@
 
     python sinks.py asyncio|c-sweep|c-epoll STREAMS FIRST_PORT SUITE FOLDER [LIBRARY]
 
-Every sink binds the ports, takes packets in, removes SRTP, seals each call under
-its own key into its own file, and prints READY and then {"packets": n, ...}.
-``asyncio`` is the way most Python media servers take it (DatagramProtocol and
-`pylibsrtp.Session.unprotect`); the C ones are limit.c.
+Every sink binds the ports, takes packets in with the kernel's arrival time, removes
+SRTP, seals each call under its own key into its own file, and prints READY and then
+{"packets": n, ...}.  ``asyncio`` is the way most Python media servers take it
+(DatagramProtocol and `pylibsrtp.Session.unprotect`; it has no kernel time); the C
+ones are limit.h.  ``c-sweep@N`` stops after stage N of receive, unprotect, record,
+seal, write.
 """
 
 import asyncio
-import ctypes
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ import sys
 import time
 from pathlib import Path
 
+import limit
 from cryptography.cobblestone import Cobblestone256Encryptor
 from load import session_of
 from pylibsrtp import Error, Policy, Session
@@ -28,6 +30,11 @@ from vault.core.media import SrtpSuite
 from vault.tap.rtp import RTCP_SECOND_OCTETS
 
 IDLE_S = 2.0
+TICK_S = 0.2
+RECORD, ALL_STAGES = 3, 5
+ENOUGH = 4096
+"Octets of a call that the loop per packet seals at once."
+SO_TIMESTAMPNS = 35
 HEADER = struct.Struct("<qqBBH")
 
 
@@ -35,8 +42,13 @@ def bound(port: int) -> socket.socket:
     one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     one.setblocking(False)
     one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
+    one.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     one.bind(("127.0.0.1", port))
     return one
+
+
+def encryptor(call: int) -> Cobblestone256Encryptor:
+    return Cobblestone256Encryptor(hashlib.sha256(b"call %d" % call).digest(), b"bench")
 
 
 def part(folder: Path, number: int) -> int:
@@ -78,13 +90,12 @@ async def run_asyncio(
     streams: int, port: int, suite: SrtpSuite, folder: Path
 ) -> tuple[int, int]:
     loop = asyncio.get_running_loop()
-    encryptor, fd = None, -1
+    seal, fd = None, -1
     for i in range(streams):
         if i % 2 == 0:
-            key = hashlib.sha256(b"call %d" % i).digest()
-            encryptor, fd = Cobblestone256Encryptor(key, b"bench"), part(folder, i // 2)
+            seal, fd = encryptor(i // 2), part(folder, i // 2)
         session = session_of(i, suite, Policy.SSRC_ANY_INBOUND)
-        receiver = Receiver(session, encryptor, fd, i & 1)
+        receiver = Receiver(session, seal, fd, i & 1)
         await loop.create_datagram_endpoint(
             lambda receiver=receiver: receiver, sock=bound(port + 2 * i)
         )
@@ -97,31 +108,50 @@ async def run_asyncio(
 def run_c(
     mode: str, streams: int, port: int, suite: SrtpSuite, folder: Path, library: str
 ) -> tuple[int, int]:
+    module = limit.load(library)
+    per_packet, stage = mode == "c-epoll", int(mode.partition("@")[2] or ALL_STAGES)
+    unprotect = int(ffi.cast("intptr_t", ffi.addressof(lib, "srtp_unprotect")))
+    one = module.lib.limit_new(
+        streams, unprotect, min(stage, RECORD), ENOUGH if per_packet else 1
+    )
     sockets = [bound(port + 2 * i) for i in range(streams)]
     sessions = [session_of(i, suite, Policy.SSRC_ANY_INBOUND) for i in range(streams)]
-    files = [part(folder, i) for i in range(streams // 2)]
-    run = ctypes.CDLL(library).limit_run
-    run.restype = ctypes.c_uint64
-    refused = ctypes.c_uint64()
+    for i, (sock, session) in enumerate(zip(sockets, sessions, strict=True)):
+        pointer = int(ffi.cast("intptr_t", session._srtp[0]))  # noqa: SLF001 - the C session
+        module.lib.limit_add(one, i, sock.fileno(), pointer)
+    calls = range(streams // 2)
+    seals = [encryptor(i) for i in calls]
+    files = [part(folder, i) for i in calls]
+
+    def seal() -> None:
+        for n in range(one.ready_count):
+            call = one.calls[one.ready[n]]
+            if stage > RECORD:
+                sealed = seals[one.ready[n]].update(
+                    module.ffi.buffer(call.octets, call.used)
+                )
+                if sealed and stage == ALL_STAGES:
+                    os.write(files[one.ready[n]], sealed)
+            call.used = call.queued = 0
+        one.ready_count = 0
+
     print("READY", flush=True)
-    packets = run(
-        ctypes.c_int(mode == "c-epoll"),
-        ctypes.c_double(0.2),
-        ctypes.c_int(streams),
-        (ctypes.c_int * streams)(*(s.fileno() for s in sockets)),
-        (ctypes.c_void_p * streams)(
-            *(int(ffi.cast("intptr_t", s._srtp[0])) for s in sessions)  # noqa: SLF001 - the C session
-        ),
-        (ctypes.c_int * len(files))(*files),
-        ctypes.c_void_p(
-            int(ffi.cast("intptr_t", ffi.addressof(lib, "srtp_unprotect")))
-        ),
-        ctypes.byref(refused),
-    )
-    return packets, refused.value
+    last_s = next_s = time.monotonic()
+    while not one.packets or time.monotonic() - last_s < IDLE_S:
+        before = one.packets
+        if not per_packet:
+            next_s = max(next_s + TICK_S, time.monotonic())
+            time.sleep(max(0.0, next_s - time.monotonic()))
+        module.lib.limit_turn(one, streams, 200 if per_packet else 0, per_packet)
+        seal()
+        if one.packets != before:
+            last_s = time.monotonic()
+    return one.packets, one.refused
 
 
 def main() -> None:
+    # The receiver has the first core and the sender the last one.
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     mode, streams, port, suite, folder, *library = sys.argv[1:]
     given = int(streams), int(port), SrtpSuite(suite), Path(folder)
     if mode == "asyncio":
