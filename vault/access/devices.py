@@ -1,21 +1,23 @@
 """Devices: the PBXes and SBCs that may send media, each with a token.
 
 Guarantees: a token is shown once and kept as a digest; a revoked device stays in
-the list and in every snapshot, so that a tap learns of the revocation.
+the list and in every snapshot, so that a tap learns of the revocation.  A device
+may send nothing unsafe unless somebody allowed it, by name.
 
 Left to others: keeping a snapshot on a tap (`vault.recorder`), audit leaves.
 """
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from sqlalchemy import Engine, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Engine, Row, exists, insert, or_, select, update
 
 from vault.access.credentials import SecretKind, new_secret, secret_digest
 from vault.access.names import checked_name, is_storable, name_key
 from vault.access.tables import DEVICE
 from vault.core.errors import ConflictError, InvalidInputError, NotFoundError
-from vault.core.flow import Device
+from vault.core.flow import NOTHING_ALLOWED, Allowance, Device
 from vault.core.ids import DeviceId, new_id
 from vault.database.engine import reading, transaction
 
@@ -39,6 +41,14 @@ class DeviceAdded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceAllowed:
+    """A device whose allowances were set, and what they were."""
+
+    device: Device
+    before: frozenset[Allowance]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSnapshot:
     """Every device there is, for a tap that cannot ask the database."""
 
@@ -59,12 +69,19 @@ class Devices:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, name: str, *, media_advertise: str | None = None) -> DeviceAdded:
+    def add(
+        self,
+        name: str,
+        *,
+        media_advertise: str | None = None,
+        allowances: frozenset[Allowance] = NOTHING_ALLOWED,
+    ) -> DeviceAdded:
         """Make a device.
 
         Args:
             name: 1 to 64 letters, digits and ``. _ - @``.
             media_advertise: Address for ``c=`` in answers to this device.
+            allowances: What it may do that is refused to others.
 
         Raises:
             InvalidInputError: Not a name, or not an address.
@@ -74,7 +91,10 @@ class Devices:
         if media_advertise is not None:
             media_advertise = _address(media_advertise)
         device = Device(
-            id=DeviceId(new_id()), name=shown, media_advertise=media_advertise
+            id=DeviceId(new_id()),
+            name=shown,
+            media_advertise=media_advertise,
+            allowances=allowances,
         )
         token = new_secret(SecretKind.DEVICE)
         with transaction(self._engine) as connection:
@@ -89,6 +109,7 @@ class Devices:
                     name_key=name_key(device.name),
                     secret_sha256=secret_digest(token),
                     media_advertise=device.media_advertise,
+                    allowances=_spelled(allowances),
                 )
             )
         return DeviceAdded(device=device, token=token)
@@ -99,24 +120,38 @@ class Devices:
         Raises:
             NotFoundError: No such device.
         """
-        if not is_storable(name_or_id):
-            raise NotFoundError("no such device")
+        named = _named(name_or_id)
         with transaction(self._engine) as connection:
             row = connection.execute(
-                update(DEVICE)
-                .where(
-                    or_(
-                        DEVICE.c.id == name_or_id,
-                        DEVICE.c.name_key == name_key(name_or_id),
-                    )
-                )
-                .values(revoked=True)
-                .returning(DEVICE.c.id, DEVICE.c.name, DEVICE.c.media_advertise)
+                update(DEVICE).where(named).values(revoked=True).returning(DEVICE)
             ).first()
         if row is None:
             raise NotFoundError("no such device")
-        return Device(
-            id=DeviceId(row.id), name=row.name, media_advertise=row.media_advertise
+        return _device(row)
+
+    def allow(self, name_or_id: str, allowances: frozenset[Allowance]) -> DeviceAllowed:
+        """Set what a device may do that is refused to others; its token stays.
+
+        Args:
+            name_or_id: Of the device, which may be a revoked one.
+            allowances: All of them: what is not named is taken away.
+
+        Raises:
+            NotFoundError: No such device.
+        """
+        named = _named(name_or_id)
+        with transaction(self._engine) as connection:
+            row = connection.execute(select(DEVICE).where(named)).first()
+            if row is None:
+                raise NotFoundError("no such device")
+            connection.execute(
+                update(DEVICE)
+                .where(DEVICE.c.id == row.id)
+                .values(allowances=_spelled(allowances))
+            )
+        before = _device(row)
+        return DeviceAllowed(
+            device=replace(before, allowances=allowances), before=before.allowances
         )
 
     def list(self) -> tuple[DeviceListed, ...]:
@@ -124,11 +159,7 @@ class Devices:
         with reading(self._engine) as connection:
             return tuple(
                 DeviceListed(
-                    device=Device(
-                        id=DeviceId(row.id),
-                        name=row.name,
-                        media_advertise=row.media_advertise,
-                    ),
+                    device=_device(row),
                     token_sha256=bytes(row.secret_sha256),
                     revoked=row.revoked,
                 )
@@ -138,6 +169,25 @@ class Devices:
     def snapshot(self) -> DeviceSnapshot:
         """Return what a tap keeps of the devices."""
         return DeviceSnapshot(devices=self.list())
+
+
+def _named(name_or_id: str) -> ColumnElement[bool]:
+    if not is_storable(name_or_id):
+        raise NotFoundError("no such device")
+    return or_(DEVICE.c.id == name_or_id, DEVICE.c.name_key == name_key(name_or_id))
+
+
+def _device(row: Row[*tuple[Any, ...]]) -> Device:
+    return Device(
+        id=DeviceId(row.id),
+        name=row.name,
+        media_advertise=row.media_advertise,
+        allowances=Allowance.known_among(row.allowances.split()),
+    )
+
+
+def _spelled(allowances: frozenset[Allowance]) -> str:
+    return " ".join(sorted(allowances))
 
 
 def _address(text: str) -> str:

@@ -105,6 +105,8 @@ DEVICE: Final = Table(
     Column("secret_sha256", LargeBinary, nullable=False, unique=True),
     Column("media_advertise", String(64)),
     Column("revoked", Boolean, nullable=False, server_default=false()),
+    # Names of `vault.core.flow.Allowance` in alphabetical order, a space between.
+    Column("allowances", String(128), nullable=False, server_default=""),
 )
 
 MEDIA_GRANT: Final = Table(

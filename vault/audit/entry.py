@@ -34,6 +34,7 @@ class Action(StrEnum):
     """What can happen, as ``object.part.verb``.  Kept in alphabetical order."""
 
     ACCESS_DEVICE_ADDED = "access.device.added"
+    ACCESS_DEVICE_CHANGED = "access.device.changed"
     ACCESS_DEVICE_REVOKED = "access.device.revoked"
     ACCESS_REFUSED = "access.refused"
     ACCESS_SESSION_ENDED = "access.session.ended"
@@ -93,6 +94,7 @@ _COUNT: Final = None
 DETAIL_MEMBERS: Final = MappingProxyType(
     {
         "addendum_sha256": _HEX,
+        "allowances": _SLUG,
         "bytes": _COUNT,
         "count": _COUNT,
         "device": _SLUG,
@@ -108,6 +110,7 @@ DETAIL_MEMBERS: Final = MappingProxyType(
         "part": _SLUG,
         "purpose": _SLUG,
         "process": _SLUG,
+        "protection": _SLUG,
         "ranges": _WORD,
         "revision": _COUNT,
         "role": _SLUG,

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Annotated, Final
 
 import typer
@@ -25,6 +26,7 @@ from vault.audit.entry import Action, Detail, Draft
 from vault.commands.output import AsJson, failures, note, say, show, show_json
 from vault.core.clock import rfc3339
 from vault.core.errors import InvalidInputError, NotFoundError, VaultError
+from vault.core.flow import Allowance, Device
 from vault.serving.borrowed import borrowed_warden, operator
 from vault.trust.client import WardenClient
 from vault.wiring import Installation
@@ -37,6 +39,14 @@ sessions = typer.Typer(no_args_is_help=True, help="Who is signed in.")
 token = typer.Typer(no_args_is_help=True, help="Personal access tokens, for scripts.")
 
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_UNSAFE: Final = MappingProxyType(
+    {
+        Allowance.SHORT_TAG: "a flood of forged packets gets one into a recording "
+        "within hours.  Recordings with 32-bit tags are marked.",
+        Allowance.PLAIN_RTP: "anybody between it and this host can listen to its "
+        "calls and put words into them.  Recordings of plain RTP are marked.",
+    }
+)
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 Name = Annotated[str, typer.Argument(help="Name.", show_default=False)]
@@ -208,22 +218,30 @@ def device_add(
     media_advertise: Annotated[
         str | None, typer.Option(help="Address to put into c= for this device.")
     ] = None,
+    allow: Annotated[
+        list[Allowance] | None,
+        typer.Option(help="Something unsafe that it may do; may be repeated."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a device and print its token, which is shown only now."""
     with _trusted() as (installation, warden):
         devices = Devices(installation.catalog)
-        added = devices.add(name, media_advertise=media_advertise)
+        added = devices.add(
+            name, media_advertise=media_advertise, allowances=frozenset(allow or ())
+        )
         try:
-            warden.append(_draft(Action.ACCESS_DEVICE_ADDED, device=added.device.id))
+            warden.append(_device_draft(Action.ACCESS_DEVICE_ADDED, added.device))
         except VaultError:
             devices.revoke(added.device.id)
             raise
+        _warn(added.device)
         if as_json:
             show_json(
                 {
                     "id": added.device.id,
                     "name": added.device.name,
+                    "allowances": sorted(added.device.allowances),
                     "token": added.token,
                 }
             )
@@ -242,11 +260,53 @@ def device_list(*, as_json: AsJson = False) -> None:
                 "id": one.device.id,
                 "name": one.device.name,
                 "media_advertise": one.device.media_advertise,
+                "allowances": sorted(one.device.allowances),
                 "revoked": one.revoked,
             }
             for one in Devices(installation.catalog).list()
         ]
         show(rows, as_json=as_json, empty="No devices: callvault device add NAME")
+
+
+@device.command("allow")
+def device_allow(
+    name: Name,
+    allowances: Annotated[
+        list[Allowance] | None,
+        typer.Argument(help="All that it may do from now on.", show_default=False),
+    ] = None,
+    *,
+    none: Annotated[bool, typer.Option("--none", help="Nothing unsafe.")] = False,
+) -> None:
+    """Set what a device may do although it is unsafe; its token stays."""
+    wanted = frozenset(allowances or ())
+    if none == bool(wanted):
+        raise typer.BadParameter("name what it may do, or --none")
+    with _trusted() as (installation, warden):
+        devices = Devices(installation.catalog)
+        allowed = devices.allow(name, wanted)
+        if allowed.before != wanted:
+            try:
+                warden.append(
+                    _device_draft(Action.ACCESS_DEVICE_CHANGED, allowed.device)
+                )
+            except VaultError:
+                # What nobody knows of was not given; what was taken stays so.
+                devices.allow(allowed.device.id, allowed.before & wanted)
+                raise
+        _warn(allowed.device)
+        may = ", ".join(sorted(wanted)) or "nothing unsafe"
+        say(f"{allowed.device.name} may: {may}; taps know within 5 s.")
+
+
+def _device_draft(action: Action, changed: Device) -> Draft:
+    allowances = ".".join(sorted(changed.allowances)) or "none"
+    return _draft(action, device=changed.id, allowances=allowances)
+
+
+def _warn(changed: Device) -> None:
+    for allowance in sorted(changed.allowances):
+        note(f"{changed.name}: {_UNSAFE[allowance]}")
 
 
 @device.command("revoke")

@@ -7,7 +7,7 @@ Left to others: deciding anything.  Only `vault.access` makes a `Grant` or a
 `VisibilityScope`, so holding one *is* the proof that the policy was asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from types import MappingProxyType
@@ -134,6 +134,14 @@ class Allowance(StrEnum):
     PLAIN_RTP = "plain-rtp"
     "Send RTP without any protection."
 
+    @classmethod
+    def known_among(cls, names: Iterable[str]) -> "frozenset[Allowance]":
+        """Read names; one that this version does not know allows nothing here."""
+        return frozenset(cls(name) for name in names if name in set(cls))
+
+
+NOTHING_ALLOWED: Final[frozenset[Allowance]] = frozenset()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
@@ -143,7 +151,7 @@ class Device:
     name: str
     media_advertise: str | None = None
     "Address to put into ``c=`` for this device; None means the listener's."
-    allowances: frozenset[Allowance] = frozenset()
+    allowances: frozenset[Allowance] = NOTHING_ALLOWED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,9 +45,27 @@ class SrtpSuite(StrEnum):
         return self is SrtpSuite.PLAIN_RTP
 
     @property
+    def protection(self) -> "Protection":
+        """How far a packet can be believed to come from whoever has the key."""
+        if self.is_plain:
+            return Protection.NONE
+        return Protection.SHORT_TAG if self.has_short_tag else Protection.STRONG
+
+    @property
     def has_short_tag(self) -> bool:
         """Whether its RTP packets carry a tag of 32 bits only."""
         return self in _SHORT_TAG
+
+
+@unique
+class Protection(StrEnum):
+    """What a reader has to know of the suite of a stream."""
+
+    STRONG = "strong"
+    SHORT_TAG = "short-tag"
+    "A 32-bit tag: a flood finds a forgery."
+    NONE = "none"
+    "Plain RTP: anybody on the way could listen and put words in."
 
 
 _AEAD: Final = frozenset({SrtpSuite.AEAD_AES_256_GCM, SrtpSuite.AEAD_AES_128_GCM})

@@ -36,7 +36,7 @@ from vault.recorder.beginning import prepare
 from vault.recorder.config import RecorderConfig
 from vault.recorder.facts import replaced, seal_metadata
 from vault.recorder.finish import finish
-from vault.recorder.leaves import changed_draft, started_draft
+from vault.recorder.leaves import changed_draft, offer_detail, started_draft
 from vault.recorder.parts import Desk
 from vault.recorder.session import (
     Session,
@@ -141,7 +141,7 @@ class RecorderDesk:
             take_over(session, asked, added)
             if added:
                 await asyncio.to_thread(seal_metadata, session)
-            await self._tell(session, Action.RECORDING_CHANGED, {"part": "offer"})
+            await self._tell(session, Action.RECORDING_CHANGED, offer_detail(session))
             return SessionAnswer(recording_id=recording_id, sdp=session.answer())
 
     async def change(

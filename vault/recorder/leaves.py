@@ -7,6 +7,7 @@ Left to others: their way to the trail (`vault.spool.outbox`).
 
 from vault.audit.entry import Action, Detail, Draft
 from vault.core.flow import Actor, ActorKind, Caller
+from vault.core.media import Protection
 from vault.recorder.session import Session
 
 
@@ -15,8 +16,14 @@ def started_draft(session: Session) -> Draft:
     detail: Detail = {
         "kid": session.order.kid,
         "workgroup": session.order.workgroup_id,
+        **_unsafe(session),
     }
     return _draft(session, Action.RECORDING_STARTED, detail, session.started_ns)
+
+
+def offer_detail(session: Session) -> Detail:
+    """Return what the leaf of a new offer says."""
+    return {"part": "offer", **_unsafe(session)}
 
 
 def changed_draft(
@@ -24,6 +31,13 @@ def changed_draft(
 ) -> Draft:
     """Return the leaf of a pause, a resume, a re-offer or changed facts."""
     return _draft(session, action, detail, now_ns)
+
+
+def _unsafe(session: Session) -> dict[str, str]:
+    """Say how badly the worst streams are protected, if any is: ``none.short-tag``."""
+    suites = [stream.offered.crypto.suite for stream in session.streams.values()]
+    found = {suite.protection for suite in suites} - {Protection.STRONG}
+    return {"protection": ".".join(sorted(found))} if found else {}
 
 
 def _draft(session: Session, action: Action, detail: Detail, now_ns: int) -> Draft:

@@ -1,8 +1,8 @@
 """What a tap knows of the world without asking it: devices, workgroups, roster.
 
 A thread reads all of it every two seconds and keeps a copy in a file, so that a
-tap starts and records while the database is away.  A device that was revoked is
-refused within seconds.
+tap starts and records while the database is away.  A device that was revoked, or
+what one is no longer allowed, is refused within seconds.
 
 Guarantees:
     * `identify`, `workgroup`, `agent` and `recipients` touch neither disk nor
@@ -39,11 +39,11 @@ from vault.core.errors import (
     SealBrokenError,
     VaultError,
 )
-from vault.core.flow import Device
+from vault.core.flow import Allowance, Device
 from vault.core.ids import DeviceId, UserId, WorkgroupId
 from vault.sealing.envelope import Recipient
 from vault.sealing.roster import Roster, keys_are_late, recipients_for, verify_roster
-from vault.spool.files import write_durably
+from vault.spool.descriptors import write_durably
 
 STALE: Final = "snapshot.directory.stale"
 ROSTER_REFUSED: Final = "snapshot.roster.refused"
@@ -267,6 +267,7 @@ def _members(known: Known) -> canonical.JsonObject:
                 "id": listed.device.id,
                 "name": listed.device.name,
                 "media_advertise": listed.device.media_advertise,
+                "allowances": sorted(listed.device.allowances),
                 "token_sha256": listed.token_sha256.hex(),
                 "revoked": listed.revoked,
             }
@@ -310,11 +311,16 @@ def _device(members: object) -> DeviceListed:
     if not isinstance(members, dict):
         raise InvalidInputError("not a snapshot of ours")
     advertise = members.get("media_advertise")
+    # Absent from the copy of an older version: nothing is allowed then.
+    allowances = members.get("allowances", [])
+    if not isinstance(allowances, list):
+        raise InvalidInputError("not a snapshot of ours")
     return DeviceListed(
         device=Device(
             id=DeviceId(str(members.get("id"))),
             name=str(members.get("name")),
             media_advertise=None if advertise is None else str(advertise),
+            allowances=Allowance.known_among(map(str, allowances)),
         ),
         token_sha256=bytes.fromhex(str(members.get("token_sha256"))),
         revoked=members.get("revoked") is not False,

@@ -8,6 +8,7 @@ Guarantees:
     * Nothing but the two error classes leaves `read_offer`, each with a line.
     * What we take is audio and video over SRTP with a key for a suite of
       `SrtpSuite`.  ``RTP/AVP`` with ``a=crypto`` is SRTP, too: ffmpeg says it so.
+    * Or in a ``UDP/TLS/RTP`` profile, with a fingerprint: keys by DTLS-SRTP.
     * Plain RTP, and SRTP with a 32-bit tag, is taken only where the device is
       allowed it; keys that do not fit never turn a section into plain RTP.
     * Every payload type offered is in the answer (rtpengine insists), so that
@@ -29,11 +30,19 @@ from enum import StrEnum, unique
 from typing import Final
 
 from vault.core.errors import MalformedSignallingError, UnsupportedOfferError
-from vault.core.flow import Allowance
+from vault.core.flow import NOTHING_ALLOWED, Allowance
 from vault.core.media import STATIC_PAYLOADS, PayloadFormat, SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.sip.connection import Remote, remote_of
-from vault.sip.sdes import NOTHING, Crypto, NamedKey, choose, refusal
+from vault.sip.dtls import (
+    AnsweredDtls,
+    DtlsOffer,
+    answered_dtls,
+    answered_head,
+    mid_of,
+    read_dtls,
+)
+from vault.sip.sdes import Crypto, NamedKey, choose, refusal
 from vault.sip.sdp import Line, MediaSection, SessionDescription
 
 _PLAIN_PROFILES: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
@@ -80,17 +89,19 @@ class OfferedStream:
     "Place among the ``m=`` lines, from 0: a stream's name for life (RFC 3264)."
     media: str
     label: str
-    crypto: Crypto
+    crypto: Crypto | None
+    "None where *dtls* says how the keys will come about."
     payloads: tuple[PayloadFormat, ...]
     rtcp_mux: bool
     direction: MediaDirection
     remote: Remote | None = None
     "Where it comes from, if that can be known; port 0 for any."
+    dtls: DtlsOffer | None = None
 
     @property
     def mkis(self) -> tuple[NamedKey, ...]:
         """Every key by its name, where packets carry an MKI."""
-        return self.crypto.mkis
+        return () if self.crypto is None else self.crypto.mkis
 
     @property
     def held(self) -> bool:
@@ -113,12 +124,14 @@ class AnsweredStream:
     port: int
     key: SecretBytes
     "Our master key and salt.  We never send; SDES wants one all the same."
+    dtls: AnsweredDtls | None = None
+    "Instead of it, where that was offered."
 
 
 def read_offer(
     text: str,
     labels: Sequence[str] = (),
-    allowed: frozenset[Allowance] = NOTHING,
+    allowed: frozenset[Allowance] = NOTHING_ALLOWED,
     *,
     origin: str = "",
 ) -> Offer:
@@ -146,8 +159,10 @@ def read_offer(
     streams: list[OfferedStream] = []
     for index, section in enumerate(description.media):
         crypto = _crypto(section, allowed)
-        payloads = _payloads(section) if crypto is not None else ()
-        if crypto is not None and payloads:
+        dtls = read_dtls(description, section) if section.media in _TAKEN else None
+        protected = crypto is not None or dtls is not None
+        payloads = _payloads(section) if protected else ()
+        if payloads:
             streams.append(
                 OfferedStream(
                     index=index,
@@ -158,6 +173,7 @@ def read_offer(
                     rtcp_mux=bool(_attributes(section, "rtcp-mux")),
                     direction=_direction(section.lines, default),
                     remote=remote_of(description, section, origin=origin),
+                    dtls=dtls,
                 )
             )
     if not streams:
@@ -194,10 +210,12 @@ def answer(
         ("c", f"IN {family} {address}"),
         ("t", "0 0"),
     )
+    keyed_later = [(i, s.dtls) for i, s in taken.items() if i in streams and s.dtls]
+    lines = tuple(Line(type=type_, value=value) for type_, value in head)
     return SessionDescription(
-        lines=tuple(Line(type=type_, value=value) for type_, value in head),
+        lines=lines + answered_head(offer.description, keyed_later),
         media=tuple(
-            _answered(section, taken[index], streams[index])
+            _answered(section, taken[index], streams[index], address)
             if index in taken and index in streams
             else _declined(section)
             for index, section in enumerate(offer.description.media)
@@ -325,16 +343,13 @@ def _declined(section: MediaSection) -> MediaSection:
         port=0,
         profile=section.profile,
         formats=section.formats,
-        lines=_made("label", _attributes(section, "label")),
+        lines=_named(section),
     )
 
 
 def _answered(
-    section: MediaSection, stream: OfferedStream, ours: AnsweredStream
+    section: MediaSection, stream: OfferedStream, ours: AnsweredStream, address: str
 ) -> MediaSection:
-    # No MKI in ours: it is each sender's own business (RFC 4568, section 6.1),
-    # and nothing is ever sent under this key.
-    crypto = Crypto(tag=stream.crypto.tag, suite=stream.crypto.suite, key=ours.key)
     way = MediaDirection.INACTIVE if stream.held else MediaDirection.RECVONLY
     formats = {str(payload.payload_type) for payload in stream.payloads}
     maps = [
@@ -346,8 +361,8 @@ def _answered(
     ]
     lines = [
         *(_attribute(line.attribute[0], line.attribute[1]) for line in maps),
-        *([] if crypto.suite.is_plain else [_attribute("crypto", str(crypto))]),
-        *_made("label", _attributes(section, "label")),
+        *_protection(stream, ours, address),
+        *_named(section),
         *([_attribute("rtcp-mux")] if stream.rtcp_mux else []),
         _attribute(way.value),
     ]
@@ -360,8 +375,26 @@ def _answered(
     )
 
 
-def _made(name: str, lines: Sequence[Line]) -> tuple[Line, ...]:
-    return tuple(_attribute(name, line.attribute[1]) for line in lines[:1])
+def _protection(
+    stream: OfferedStream, ours: AnsweredStream, address: str
+) -> tuple[Line, ...]:
+    """Return our side of the keys."""
+    if stream.dtls is not None and ours.dtls is not None:
+        return answered_dtls(stream.dtls, ours.dtls, address=address, port=ours.port)
+    if stream.crypto is None or stream.crypto.suite.is_plain:
+        return ()
+    # No MKI in ours: it is each sender's own business (RFC 4568, section 6.1),
+    # and nothing is ever sent under this key.
+    crypto = Crypto(tag=stream.crypto.tag, suite=stream.crypto.suite, key=ours.key)
+    return (_attribute("crypto", str(crypto)),)
+
+
+def _named(section: MediaSection) -> tuple[Line, ...]:
+    """Return the names that a section keeps in its answer, declined or not."""
+    mid = mid_of(section)
+    lines = _attributes(section, "label")[:1]
+    names = [_attribute("label", line.attribute[1]) for line in lines]
+    return (*names, *([_attribute("mid", mid)] if mid else []))
 
 
 def _attribute(name: str, value: str = "") -> Line:

@@ -23,14 +23,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from vault.core.errors import MalformedSignallingError, UnsupportedOfferError
-from vault.core.flow import Allowance
+from vault.core.flow import NOTHING_ALLOWED, Allowance
 from vault.core.media import SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.sip.sdp import Line
 
 MAX_KEYS: Final = 16
 "Keys of one line; a stream needs two at a time, and every one costs a session."
-NOTHING: Final[frozenset[Allowance]] = frozenset()
 
 _PREFERENCE: Final = tuple(SrtpSuite)
 _BY_DEFAULT: Final = tuple(
@@ -97,7 +96,7 @@ def fresh_key(suite: SrtpSuite) -> SecretBytes:
 
 
 def choose(
-    lines: Sequence[Line], allowed: frozenset[Allowance] = NOTHING
+    lines: Sequence[Line], allowed: frozenset[Allowance] = NOTHING_ALLOWED
 ) -> Crypto | None:
     """Return the best acceptable of the ``a=crypto`` *lines* of one section.
 
