@@ -42,6 +42,22 @@ def is_rtcp(octets: bytes | memoryview) -> bool:
     return len(octets) > 1 and octets[1] in RTCP_SECOND_OCTETS
 
 
+def header_size(octets: bytes | memoryview) -> int | None:
+    """Return the octets before the payload: fixed header, CSRCs and extension.
+
+    Returns:
+        The size, or None where the headers do not fit into *octets*.
+    """
+    if len(octets) < FIXED_SIZE:
+        return None
+    size = FIXED_SIZE + _WORD * (octets[0] & 0x0F)
+    if octets[0] & 0x10:
+        size += _WORD
+        words = int.from_bytes(octets[size - 2 : size], "big")
+        size += _WORD * words
+    return size if size <= len(octets) else None
+
+
 def extended_sequence(*, seq: int, highest: int) -> int:
     """Extend a 16-bit sequence number by the rollovers seen so far.
 
