@@ -5,11 +5,13 @@ behind each other; nothing is decoded yet.  One hour of one leg takes about 36 M
 
 Guarantees:
     * Every RTP packet of a stream is in its table, in order of arrival, with the
-      payload format that the events before it announced.
+      payload format that the events before it announced; also one that a late key
+      opened, at the place where it arrived.
     * A packet or event that does not parse is counted and changes nothing else.
 
 Left to others: order, loss and time (`vault.renditions.legs`,
-`vault.renditions.timeline`); what failed authentication (`vault.tap`).
+`vault.renditions.timeline`); opening what failed authentication
+(`vault.renditions.deferred`).
 
 Spec: RFC 3550, section 5.1; RFC 3551; docs/reference/formats/capture.md
 """
@@ -17,18 +19,18 @@ Spec: RFC 3550, section 5.1; RFC 3551; docs/reference/formats/capture.md
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum, unique
-from itertools import pairwise
-from typing import Any, Final, TypeVar
+from itertools import groupby, pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vault.core.canonical import JsonObject, JsonValue
+from vault.core.canonical import JsonObject
 from vault.core.errors import MalformedPacketError
-from vault.core.media import STATIC_PAYLOADS
-from vault.renditions.g711 import RATE_HZ
+from vault.renditions.deferred import DeferredDecryption
+from vault.renditions.payloads import Format, PayloadTable
 from vault.renditions.records import KIND, STREAM, Octets, RecordScanner
+from vault.renditions.rtp_columns import arrival_ns, field, payload_spans
 from vault.tap.capture import (
     HEADER_SIZE,
     WHOLE_CALL,
@@ -38,25 +40,7 @@ from vault.tap.capture import (
     parse_event,
 )
 
-_RTP_HEADER: Final = 12
-_NS_PER_S: Final = 1_000_000_000
-_MAX_TYPE_DIGITS: Final = 3
-
 _Number = TypeVar("_Number", bound=np.generic)
-
-
-@unique
-class Format(IntEnum):
-    """What the renderer can do with a packet."""
-
-    UNSUPPORTED = 0
-    PCMU = 1
-    PCMA = 2
-    QUIET = 3
-    "Comfort noise and telephone events: they count as packets and sound as silence."
-
-
-_QUIET: Final = frozenset({"CN", "TELEPHONE-EVENT"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,6 +52,8 @@ class PacketTable:
     seq: NDArray[np.uint16]
     timestamp: NDArray[np.uint32]
     format: NDArray[np.uint8]
+    clock_hz: NDArray[np.int32]
+    "Rate of the packet's timestamp; 0 where no event said it."
     start: NDArray[np.int64]
     "Where in `payload` the packet's octets start."
     samples: NDArray[np.int32]
@@ -90,6 +76,9 @@ class StreamPackets:
     packets: PacketTable
     rtcp: int
     undecryptable: int
+    "Kept although they failed authentication, and still not opened."
+    recovered: int
+    "Among `packets`: failed authentication when they came, opened by a late key."
     malformed: int
     unsupported: Mapping[str, int]
     "Encoding name → packets that cannot be rendered."
@@ -113,7 +102,9 @@ class StreamPackets:
 class CaptureReader:
     """Takes the plaintext of a capture, block by block, part by part."""
 
-    def __init__(self) -> None:
+    def __init__(self, deferred: DeferredDecryption | None = None) -> None:
+        """Use the late keys of *deferred*, if there are any."""
+        self._deferred = deferred or DeferredDecryption(())
         self._scanner = RecordScanner()
         self._streams: dict[int, _Stream] = {}
         self.malformed_events = 0
@@ -144,7 +135,10 @@ class CaptureReader:
                 self._stream(int(number)).take(mine)
 
     def _stream(self, number: int) -> "_Stream":
-        return self._streams.setdefault(number, _Stream(number))
+        known = self._streams.get(number)
+        if known is None:
+            known = self._streams[number] = _Stream(number, self._deferred)
+        return known
 
     def _event(self, row: Octets) -> None:
         octets = row[HEADER_SIZE:].tobytes()
@@ -169,14 +163,15 @@ def _between_events(rows: Octets) -> Iterable[tuple[int, int]]:
 class _Stream:
     """Collects the columns of one stream."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, deferred: DeferredDecryption) -> None:
         self._number = number
+        self._deferred = deferred
         self._label, self._media = f"stream{number + 1}", "audio"
         self._suite = ""
-        self._formats, self._names = _format_table({})
+        self._payloads = PayloadTable.of({})
         self._columns: list[_Columns] = []
         self._payload = bytearray()
-        self._rtcp = self._undecryptable = self._malformed = 0
+        self._rtcp = self._undecryptable = self._recovered = self._malformed = 0
         self._unsupported: Counter[str] = Counter()
 
     def announce(self, said: JsonObject) -> None:
@@ -190,40 +185,60 @@ class _Stream:
             raise MalformedPacketError("an event names no stream")
         if not isinstance(payloads, Mapping):
             raise MalformedPacketError("an event has no payload map")
-        self._formats, self._names = _format_table(payloads)
+        self._payloads = PayloadTable.of(payloads)
         self._label, self._media = label or self._label, media
         self._suite = str(said.get("suite", ""))
+        self._deferred.announce(self._number, self._label)
 
     def take(self, rows: Octets) -> None:
         """Take records of this stream that are equally long, none an event."""
         kinds = rows[:, KIND]
         self._rtcp += int(np.count_nonzero(kinds == Kind.RTCP))
-        self._undecryptable += int(np.count_nonzero(kinds == Kind.UNDECRYPTABLE))
-        rtp = rows[kinds == Kind.RTP]
-        if len(rtp):
-            self._take_rtp(rtp)
+        # Late keys follow the order of arrival, so that of the table is kept, too.
+        changes = np.flatnonzero(np.diff(kinds.astype(np.int16))) + 1
+        for same in np.split(rows, changes):
+            if same[0, KIND] == Kind.RTP:
+                self._take_rtp(same)
+            elif same[0, KIND] == Kind.UNDECRYPTABLE:
+                self._take_kept(same)
+
+    def _take_kept(self, rows: Octets) -> None:
+        opened = [
+            row[:HEADER_SIZE].tobytes() + packet
+            for row in rows
+            if (packet := self._open(row)) is not None
+        ]
+        self._undecryptable += len(rows) - len(opened)
+        self._recovered += len(opened)
+        for size, alike in groupby(opened, len):
+            octets = np.frombuffer(b"".join(alike), np.uint8)
+            self._take_rtp(octets.reshape(-1, size))
+
+    def _open(self, row: Octets) -> bytes | None:
+        return self._deferred.open(self._number, row[HEADER_SIZE:].tobytes())
 
     def _take_rtp(self, rows: Octets) -> None:
-        start, stop = _payload_spans(rows)
+        start, stop = payload_spans(rows)
         sound = stop >= start
         self._malformed += int(np.count_nonzero(~sound))
         rows, start, stop = rows[sound], start[sound], stop[sound]
         if not len(rows):
             return
         types = rows[:, HEADER_SIZE + 1] & 0x7F
-        formats = self._formats[types]
+        formats = self._payloads.formats[types]
         for number in np.unique(types[formats == Format.UNSUPPORTED]):
-            name = self._names.get(int(number), f"payload type {number}")
+            name = self._payloads.names.get(int(number), f"payload type {number}")
             self._unsupported[name] += int(np.count_nonzero(types == number))
         audible = (formats == Format.PCMU) | (formats == Format.PCMA)
         samples = np.where(audible, stop - start, 0)
         self._columns.append(
             _Columns(
-                arrival_ns=_arrival_ns(rows),
-                ssrc=_field(rows, 8, np.dtype(">u4")).astype(np.uint32),
-                seq=_field(rows, 2, np.dtype(">u2")).astype(np.uint16),
-                timestamp=_field(rows, 4, np.dtype(">u4")).astype(np.uint32),
+                arrival_ns=arrival_ns(rows),
+                ssrc=field(rows, 8, np.dtype(">u4")).astype(np.uint32),
+                seq=field(rows, 2, np.dtype(">u2")).astype(np.uint16),
+                timestamp=field(rows, 4, np.dtype(">u4")).astype(np.uint32),
                 format=formats,
+                clock_hz=self._payloads.clocks_hz[types],
                 start=len(self._payload) + np.cumsum(samples) - samples,
                 samples=samples.astype(np.int32),
             )
@@ -253,6 +268,7 @@ class _Stream:
             packets=_table(self._columns, payload),
             rtcp=self._rtcp,
             undecryptable=self._undecryptable,
+            recovered=self._recovered,
             malformed=self._malformed,
             unsupported=dict(self._unsupported),
         )
@@ -265,6 +281,7 @@ class _Columns:
     seq: NDArray[np.uint16]
     timestamp: NDArray[np.uint32]
     format: NDArray[np.uint8]
+    clock_hz: NDArray[np.int32]
     start: NDArray[np.int64]
     samples: NDArray[np.int32]
 
@@ -276,6 +293,7 @@ def _table(columns: list[_Columns], payload: Octets) -> PacketTable:
         seq=_joined([each.seq for each in columns], np.uint16),
         timestamp=_joined([each.timestamp for each in columns], np.uint32),
         format=_joined([each.format for each in columns], np.uint8),
+        clock_hz=_joined([each.clock_hz for each in columns], np.int32),
         start=_joined([each.start for each in columns], np.int64),
         samples=_joined([each.samples for each in columns], np.int32),
         payload=payload,
@@ -284,84 +302,3 @@ def _table(columns: list[_Columns], payload: Octets) -> PacketTable:
 
 def _joined(pieces: list[NDArray[_Number]], dtype: type[_Number]) -> NDArray[_Number]:
     return np.concatenate(pieces) if pieces else np.empty(0, dtype)
-
-
-def _arrival_ns(rows: Octets) -> NDArray[np.int64]:
-    times = np.ascontiguousarray(rows[:, :16]).view("<i8")
-    arrival: NDArray[np.int64] = times[:, 0] * _NS_PER_S + times[:, 1]
-    return arrival
-
-
-def _field(rows: Octets, at: int, kind: np.dtype[Any]) -> NDArray[Any]:
-    first = HEADER_SIZE + at
-    octets = np.ascontiguousarray(rows[:, first : first + kind.itemsize])
-    return octets.view(kind)[:, 0]
-
-
-def _payload_spans(rows: Octets) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where in each row the payload starts and stops; stop < start is bad.
-
-    Spec: RFC 3550, sections 5.1 (CSRC list, padding) and 5.3.1 (extension).
-    """
-    size = rows.shape[1]
-    start = np.full(len(rows), HEADER_SIZE + _RTP_HEADER, np.int64)
-    stop = np.full(len(rows), size, np.int64)
-    if size < HEADER_SIZE + _RTP_HEADER:
-        return start, stop
-    first = rows[:, HEADER_SIZE]
-    start += 4 * (first & 0x0F).astype(np.int64)
-    extended = np.flatnonzero(first & 0x10)
-    # A header extension that its packet is too short for stays past the end.
-    reach = start[extended] + 4
-    start[extended] = reach
-    inside = extended[reach <= size]
-    words = rows[inside, start[inside] - 2].astype(np.int64) << 8
-    start[inside] += 4 * (words | rows[inside, start[inside] - 1])
-    padded = np.flatnonzero(first & 0x20)
-    pad = rows[padded, -1].astype(np.int64)
-    # Padding counts itself, so zero is a lie (RFC 3550, A.1).
-    stop[padded] -= np.where(pad == 0, size, pad)
-    stop[first >> 6 != 2] = -1  # noqa: PLR2004 - RTP version
-    return start, stop
-
-
-def _format_table(
-    payloads: Mapping[str, JsonValue],
-) -> tuple[NDArray[np.uint8], dict[int, str]]:
-    """Return payload type → `Format`, and the names of all types in *payloads*."""
-    table = np.zeros(128, np.uint8)
-    names: dict[int, str] = {}
-    for number, static in STATIC_PAYLOADS.items():
-        names[number] = static.encoding
-        table[number] = _format_of(
-            static.encoding, static.clock_rate_hz, static.channels
-        )
-    for text, said in payloads.items():
-        number = _payload_type(text)
-        if number >= len(table):
-            raise MalformedPacketError("an event maps a payload type that is none")
-        if not isinstance(said, Mapping):
-            raise MalformedPacketError("an event maps a payload type to nothing")
-        name = str(said.get("encoding", ""))
-        names[number] = name
-        table[number] = _format_of(
-            name, said.get("clock_rate_hz"), said.get("channels")
-        )
-    return table, names
-
-
-def _payload_type(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_TYPE_DIGITS):
-        raise MalformedPacketError("an event maps a payload type that is no number")
-    return int(text)
-
-
-def _format_of(encoding: str, clock_rate_hz: object, channels: object) -> Format:
-    name = encoding.upper()
-    if name in _QUIET:
-        return Format.QUIET
-    if (name, clock_rate_hz, channels) == ("PCMU", RATE_HZ, 1):
-        return Format.PCMU
-    if (name, clock_rate_hz, channels) == ("PCMA", RATE_HZ, 1):
-        return Format.PCMA
-    return Format.UNSUPPORTED

@@ -16,7 +16,8 @@ from tests.simulators.calls import (
     record,
     rtp,
 )
-from vault.renditions.packets import CaptureReader, Format, StreamPackets
+from vault.renditions.packets import CaptureReader, StreamPackets
+from vault.renditions.payloads import Format
 from vault.tap.capture import Event, Kind, padding
 
 
