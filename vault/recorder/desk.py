@@ -42,6 +42,7 @@ from vault.recorder.session import (
     Session,
     Stream,
     begin_streams,
+    keyed_orders,
     renegotiate,
     take_over,
 )
@@ -238,10 +239,8 @@ class RecorderDesk:
         changes: tuple[StreamChange, ...],
     ) -> None:
         media, recording_id = self._parts.media, session.recording_id
-        if added:
-            await media.add_streams(
-                recording_id, tuple(stream.order() for stream in added.values())
-            )
+        if orders := keyed_orders(added.values()):
+            await media.add_streams(recording_id, orders)
         for change in changes:
             await media.change_stream(recording_id, change)
 
@@ -326,7 +325,7 @@ def _call_order(session: Session) -> CallOrder:
     return CallOrder(
         recording_id=session.recording_id,
         dek=session.dek,
-        streams=tuple(stream.order() for stream in session.streams.values()),
+        streams=keyed_orders(session.streams.values()),
         open_part=session.folder.open_part,
     )
 

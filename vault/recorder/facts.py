@@ -6,7 +6,7 @@ padded, so that not even the length of a name shows.
 Left to others: the format (`vault.sealing.metadata`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from vault.core.clock import rfc3339
@@ -18,8 +18,18 @@ from vault.sealing.metadata import SessionMetadata, StreamMetadata
 from vault.sealing.padding import pad
 
 
-def seal_metadata(session: Session, *, ended_ns: int | None = None) -> None:
+def seal_metadata(
+    session: Session,
+    *,
+    ended_ns: int | None = None,
+    write: Callable[[str, bytes], None] | None = None,
+) -> None:
     """Seal what is known now as the next ``session/000n`` in the spool.
+
+    Args:
+        session: Whose facts.
+        ended_ns: When it ended, if it did.
+        write: How to write it; durably where nothing else is said.
 
     Raises:
         SpoolFullError: No room.
@@ -31,7 +41,7 @@ def seal_metadata(session: Session, *, ended_ns: int | None = None) -> None:
         key=session.dek,
         context=context(session.recording_id, name),
     )
-    session.folder.write_once(name, sealed)
+    (write or session.folder.write_once)(name, sealed)
     session.revision += 1
 
 
@@ -86,7 +96,7 @@ def _metadata(session: Session, ended_ns: int | None) -> SessionMetadata:
             StreamMetadata(
                 label=stream.offered.label,
                 codec=stream.codec,
-                suite=stream.offered.crypto.suite.value,
+                suite=stream.suite_name,
             )
             for stream in session.streams.values()
         ),

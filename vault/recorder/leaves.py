@@ -35,8 +35,9 @@ def changed_draft(
 
 def _unsafe(session: Session) -> dict[str, str]:
     """Say how badly the worst streams are protected, if any is: ``none.short-tag``."""
-    suites = [stream.offered.crypto.suite for stream in session.streams.values()]
-    found = {suite.protection for suite in suites} - {Protection.STRONG}
+    suites = [stream.suite for stream in session.streams.values()]
+    # Keys by DTLS-SRTP, which a stream may still wait for, are never weak ones.
+    found = {suite.protection for suite in suites if suite} - {Protection.STRONG}
     return {"protection": ".".join(sorted(found))} if found else {}
 
 

@@ -6,13 +6,15 @@ holds its `lock`.
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from vault.core.errors import UnsupportedOfferError
 from vault.core.flow import CallFacts, Device
 from vault.core.ids import RecordingId
+from vault.core.media import SrtpSuite
 from vault.core.secrets import SecretBytes
+from vault.recorder.keying import KEYS_BY_DTLS, Association
 from vault.sip.offer import (
     PLAIN_REFUSED,
     AnsweredStream,
@@ -20,7 +22,7 @@ from vault.sip.offer import (
     OfferedStream,
     answer,
 )
-from vault.sip.sdes import fresh_key
+from vault.sip.sdes import Crypto, NamedKey, fresh_key
 from vault.spool.files import SessionFolder
 from vault.spool.order import SpoolOrder
 from vault.tap.orders import CallReport, MkiKey, PortPair, StreamChange, StreamOrder
@@ -33,22 +35,44 @@ class Stream:
     offered: OfferedStream
     ports: PortPair
     our_key: SecretBytes
+    "Empty for keys by DTLS-SRTP."
+    dtls: Association | None = None
+    "Where the offer has one, from `vault.recorder.handshakes`."
+
+    @property
+    def crypto(self) -> Crypto | None:
+        """What protects it; None until a handshake is done."""
+        return self.offered.crypto if self.dtls is None else self.dtls.crypto
+
+    @property
+    def suite(self) -> SrtpSuite | None:
+        """The suite of `crypto`."""
+        crypto = self.crypto
+        return None if crypto is None else crypto.suite
+
+    @property
+    def suite_name(self) -> str:
+        """What protects it, or will decide about that."""
+        return KEYS_BY_DTLS if self.suite is None else self.suite.value
 
     @property
     def codec(self) -> str:
         """Encoding of the first payload type offered: what will most likely come."""
         return self.offered.payloads[0].encoding
 
-    def order(self) -> StreamOrder:
-        """Return what the media tap is told of it."""
-        offered = self.offered
+    def order(self) -> StreamOrder | None:
+        """Return what the media tap is told of it: nothing before there are keys."""
+        offered, crypto = self.offered, self.crypto
+        if crypto is None:
+            return None
         return StreamOrder(
             index=offered.index,
             label=offered.label,
             media=offered.media,
-            suite=offered.crypto.suite,
-            key=offered.crypto.key,
+            suite=crypto.suite,
+            key=crypto.key,
             mkis=_mkis(offered),
+            ice=None if self.dtls is None else self.dtls.ice,
             payloads=offered.payloads,
             ports=self.ports,
             rtcp_mux=offered.rtcp_mux,
@@ -99,7 +123,11 @@ class Session:
     def answer(self) -> str:
         """Write the answer to the offer that stands."""
         ours = {
-            index: AnsweredStream(port=stream.ports.rtp, key=stream.our_key)
+            index: AnsweredStream(
+                port=stream.ports.rtp,
+                key=stream.our_key,
+                dtls=None if stream.dtls is None else stream.dtls.ours,
+            )
             for index, stream in self.streams.items()
         }
         return str(
@@ -127,19 +155,26 @@ def begin_streams(
 ) -> dict[int, Stream]:
     """Give every offered stream its ports and a key of ours."""
     return {
-        stream.index: Stream(
-            offered=stream, ports=pair, our_key=fresh_key(stream.crypto.suite)
-        )
+        stream.index: Stream(offered=stream, ports=pair, our_key=_our_key(stream))
         for stream, pair in zip(offered, ports, strict=True)
     }
+
+
+def keyed_orders(streams: Iterable[Stream]) -> tuple[StreamOrder, ...]:
+    """Return the orders of those that have keys already."""
+    orders = (stream.order() for stream in streams)
+    return tuple(order for order in orders if order is not None)
 
 
 def renegotiate(session: Session, offer: Offer) -> Renegotiation:
     """Work out what *offer* changes, without changing anything.
 
+    A stream that has no keys yet is not the media tap's to change.
+
     Raises:
-        UnsupportedOfferError: It has fewer m-lines than the one before, or goes
-            on with plain RTP that its device is no longer allowed.
+        UnsupportedOfferError: It has fewer m-lines than the one before, goes on
+            with plain RTP that its device is no longer allowed, or changes
+            between keys in SDP and keys by DTLS.
 
     Spec: RFC 3264, section 8.
     """
@@ -148,10 +183,12 @@ def renegotiate(session: Session, offer: Offer) -> Renegotiation:
         raise UnsupportedOfferError("a new offer keeps all m-lines", line=last)
     offered = {stream.index: stream for stream in offer.streams}
     _refuse_plain(session, offer, offered)
+    _refuse_other_keying(session, offer, offered)
     changes = [
         change
         for index, stream in session.streams.items()
-        if (change := _change(stream.offered, offered.get(index))) is not None
+        if stream.crypto is not None
+        and (change := _change(stream.offered, offered.get(index))) is not None
     ]
     return Renegotiation(
         offer=offer,
@@ -168,8 +205,8 @@ def take_over(
         stream = session.streams.get(new.index)
         if stream is None:
             continue
-        if new.crypto.suite is not stream.offered.crypto.suite:
-            stream.our_key = fresh_key(new.crypto.suite)
+        if new.suite is not stream.offered.suite:
+            stream.our_key = _our_key(new)
         stream.offered = _relabelled(new, stream.offered.label)
     session.streams.update(added)
     session.offer = asked.offer
@@ -180,16 +217,12 @@ def _change(old: OfferedStream, new: OfferedStream | None) -> StreamChange | Non
     if new is None:
         # Switched off by port 0: its ports stay, it may come back.
         return StreamChange(index=old.index, held=True)
-    rekeyed = (old.crypto.suite, old.crypto.key, old.mkis) != (
-        new.crypto.suite,
-        new.crypto.key,
-        new.mkis,
-    )
+    crypto = new.crypto if _keys(old) != _keys(new) else None
     change = StreamChange(
         index=old.index,
-        suite=new.crypto.suite if rekeyed else None,
-        key=new.crypto.key if rekeyed else None,
-        mkis=_mkis(new) if rekeyed else None,
+        suite=None if crypto is None else crypto.suite,
+        key=None if crypto is None else crypto.key,
+        mkis=None if crypto is None else _mkis(new),
         payloads=new.payloads if new.payloads != old.payloads else None,
         rtcp_mux=new.rtcp_mux if new.rtcp_mux != old.rtcp_mux else None,
         remote=new.remote if new.remote != old.remote else None,
@@ -209,9 +242,33 @@ def _refuse_plain(
     """
     for index, stream in session.streams.items():
         section = offer.description.media[index]
-        plain = stream.offered.crypto.suite.is_plain
+        plain = stream.suite is SrtpSuite.PLAIN_RTP
         if plain and index not in offered and section.port:
             raise UnsupportedOfferError(PLAIN_REFUSED, line=section.number)
+
+
+def _refuse_other_keying(
+    session: Session, offer: Offer, offered: Mapping[int, OfferedStream]
+) -> None:
+    for index, stream in session.streams.items():
+        new = offered.get(index)
+        if new and (new.dtls is None) != (stream.offered.dtls is None):
+            raise UnsupportedOfferError(
+                "a running stream changes between a=crypto and DTLS-SRTP",
+                line=offer.description.media[index].number,
+            )
+
+
+def _keys(
+    offered: OfferedStream,
+) -> tuple[SrtpSuite, SecretBytes, tuple[NamedKey, ...]] | None:
+    crypto = offered.crypto
+    return None if crypto is None else (crypto.suite, crypto.key, crypto.mkis)
+
+
+def _our_key(offered: OfferedStream) -> SecretBytes:
+    suite = offered.suite
+    return SecretBytes(b"") if suite is None else fresh_key(suite)
 
 
 def _mkis(offered: OfferedStream) -> tuple[MkiKey, ...]:

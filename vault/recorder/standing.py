@@ -70,7 +70,7 @@ def _running(stream: Stream, counters: StreamCounters | None) -> StreamStatus:
     status = StreamStatus(
         label=stream.offered.label,
         codec=stream.codec,
-        suite=stream.offered.crypto.suite.value,
+        suite=stream.suite_name,
         local_port=stream.ports.rtp,
     )
     if counters is None:

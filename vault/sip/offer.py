@@ -99,6 +99,11 @@ class OfferedStream:
     dtls: DtlsOffer | None = None
 
     @property
+    def suite(self) -> SrtpSuite | None:
+        """What protects it, if the offer says so."""
+        return None if self.crypto is None else self.crypto.suite
+
+    @property
     def mkis(self) -> tuple[NamedKey, ...]:
         """Every key by its name, where packets carry an MKI."""
         return () if self.crypto is None else self.crypto.mkis

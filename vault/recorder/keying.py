@@ -1,0 +1,84 @@
+"""How a stream that offered DTLS-SRTP comes to its keys, as it stands now.
+
+An `Association` is made when an offer is answered and gets its keys when the
+handshake is done.  A later offer may replace it (RFC 8842): until the new one has
+keys, those of the old one count.
+
+Guarantees: our password and the keys are `SecretBytes`; nothing here shows them.
+
+Left to others: handshakes (`vault.recorder.handshakes`, `vault.tap.association`).
+"""
+
+import base64
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Final, Self
+
+from vault.core.secrets import SecretBytes
+from vault.sip.dtls import AnsweredDtls, DtlsOffer, Fingerprint
+from vault.sip.sdes import Crypto
+from vault.tap.orders import IceCredentials
+
+KEYS_BY_DTLS: Final = "DTLS-SRTP"
+"What a stream says for its suite until a handshake has chosen one."
+
+_UFRAG_OCTETS: Final = 6
+_PASSWORD_OCTETS: Final = 24
+_TLS_ID_OCTETS: Final = 18
+
+
+@unique
+class Keying(StrEnum):
+    """Where a handshake stands, in the words that a device gets to read."""
+
+    PENDING = "pending"
+    DONE = "done"
+    NO_CHECK = "no-check"
+    "In time, nobody passed a connectivity check."
+    NO_HANDSHAKE = "no-handshake"
+    "In time, nobody began a handshake, or none came to its end."
+    WRONG_CERTIFICATE = "wrong-certificate"
+    "Who came had another certificate than the offer says."
+    NO_SUITE = "no-suite"
+    "Who came had no SRTP protection profile that we take (RFC 5764, section 4.1)."
+    INTERRUPTED = "interrupted"
+    "The recorder was started again before the end."
+
+
+@dataclass(slots=True, kw_only=True)
+class Association:
+    """The DTLS association of one stream, from its answer on."""
+
+    offer: DtlsOffer
+    ours: AnsweredDtls
+    crypto: Crypto | None = None
+    "What protects the media, once the handshake is done."
+    state: Keying = Keying.PENDING
+
+    @classmethod
+    def begin(cls, offer: DtlsOffer, fingerprint: Fingerprint) -> Self:
+        """Return one for *offer*, with fresh credentials of ours."""
+        return cls(
+            offer=offer,
+            ours=AnsweredDtls(
+                fingerprint=fingerprint,
+                ufrag=_random(_UFRAG_OCTETS) if offer.ice else "",
+                password=SecretBytes(
+                    _random(_PASSWORD_OCTETS).encode() if offer.ice else b""
+                ),
+                tls_id=_random(_TLS_ID_OCTETS) if offer.tls_id else "",
+            ),
+        )
+
+    @property
+    def ice(self) -> IceCredentials | None:
+        """What answers to connectivity checks are authenticated with."""
+        if self.offer.ice is None:
+            return None
+        return IceCredentials(ufrag=self.ours.ufrag, password=self.ours.password)
+
+
+def _random(octets: int) -> str:
+    """Return *octets* random octets as ice-chars (RFC 8839, section 5.4)."""
+    return base64.b64encode(secrets.token_bytes(octets)).decode()
