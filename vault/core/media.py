@@ -6,6 +6,7 @@ Spec: RFC 3551 (static payload types), RFC 4568 section 6.2, RFC 6188 section 4.
 RFC 7714 section 14.2.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from types import MappingProxyType
@@ -59,13 +60,19 @@ class SrtpSuite(StrEnum):
 
 @unique
 class Protection(StrEnum):
-    """What a reader has to know of the suite of a stream."""
+    """What a reader has to know of the suite of a stream, best first."""
 
     STRONG = "strong"
     SHORT_TAG = "short-tag"
     "A 32-bit tag: a flood finds a forgery."
     NONE = "none"
     "Plain RTP: anybody on the way could listen and put words in."
+
+    @classmethod
+    def of_suites(cls, names: Iterable[str]) -> "Protection | None":
+        """Return the worst among suites by name; None if none of them is known."""
+        known = [SrtpSuite(name).protection for name in names if name in set(SrtpSuite)]
+        return max(known, key=tuple(cls).index, default=None)
 
 
 _AEAD: Final = frozenset({SrtpSuite.AEAD_AES_256_GCM, SrtpSuite.AEAD_AES_128_GCM})

@@ -15,6 +15,7 @@ from vault.catalog.states import PLAYABLE
 from vault.catalog.values import RecordingRow
 from vault.core.flow import Direction, Reason, RecordingState, StreamStatus
 from vault.core.ids import RecordingId
+from vault.core.media import Protection
 from vault.sealing.metadata import SessionMetadata
 
 _IN_PROGRESS: Final = frozenset(
@@ -59,6 +60,8 @@ class RecordingItem:
     device: str = ""
     workgroup_known: bool = True
     attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    protection: Protection | None = None
+    "Of the stream that was protected worst on the wire, at the worst of times."
 
     @classmethod
     def of(
@@ -92,6 +95,11 @@ class RecordingItem:
             device=known.device,
             workgroup_known=known.workgroup_known,
             attributes=known.attributes,
+            # The row says how a stream ended, the metadata what the worst was.
+            protection=Protection.of_suites(
+                [one.suite for one in row.streams]
+                + [one.suite for one in known.streams]
+            ),
         )
 
     @property
@@ -146,6 +154,7 @@ class RecordingItem:
             else str(self.direction),
             "parties": self._parties() or None,
             "has_screen": self.has_screen,
+            "protection": None if self.protection is None else str(self.protection),
         }
         always = {"reason"}
         return {
@@ -201,10 +210,12 @@ def _lane_labels(labels: list[str]) -> list[str]:
 
 
 def _stream(status: StreamStatus) -> JsonMembers:
+    protection = Protection.of_suites([status.suite])
     return {
         "label": status.label,
         "codec": status.codec,
         "suite": status.suite,
+        **({} if protection is None else {"protection": str(protection)}),
         "packets_received": status.packets_received,
         "packets_authentic": status.packets_authentic,
         "packets_lost": status.packets_lost,

@@ -75,6 +75,8 @@ class Views:
             reason_text=words.reason_text,
             progress_text=words.progress_text,
             unplayable_text=words.unplayable_text,
+            protection_text=words.protection_text,
+            protection_warning=words.protection_warning,
             direction_text=words.direction_text,
         )
         self._templates.filters.update(clock=clock_text, utc=utc_text)

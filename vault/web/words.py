@@ -6,7 +6,8 @@ Left to others: the slugs themselves (`vault.core.flow`), which the API shows.
 from types import MappingProxyType
 from typing import Final
 
-from vault.core.flow import Direction, Reason, RecordingState
+from vault.core.flow import Allowance, Direction, Reason, RecordingState
+from vault.core.media import Protection
 from vault.web.items import RecordingItem
 
 _REASONS: Final = MappingProxyType(
@@ -36,6 +37,35 @@ _UNPLAYABLE: Final = MappingProxyType(
         RecordingState.PARTIAL: _NOTHING,
         RecordingState.EXPIRED: "The retention time of this recording is over.",
         RecordingState.SHREDDED: "This recording was erased: its keys are gone.",
+    }
+)
+
+_PROTECTIONS: Final = MappingProxyType(
+    {
+        Protection.SHORT_TAG: "weak authentication tag",
+        Protection.NONE: "unencrypted media",
+    }
+)
+
+_WARNINGS: Final = MappingProxyType(
+    {
+        Protection.SHORT_TAG: "Media came with a 32-bit tag: a patient forger could "
+        "have put packets into this recording.",
+        Protection.NONE: "Media came without SRTP: anybody on its way could have "
+        "listened, and nothing proves who said what.",
+    }
+)
+
+DEVICES: Final = "Devices are added, changed and revoked with callvault device."
+UNSAFE_DEVICES: Final = (
+    "Unencrypted RTP can be heard and changed by whoever is on its way; with weak "
+    "tags, a flood gets a forged packet in within hours. Such recordings are marked."
+)
+
+_ALLOWANCES: Final = MappingProxyType(
+    {
+        Allowance.SHORT_TAG: "weak SRTP tags (32 bit)",
+        Allowance.PLAIN_RTP: "unencrypted RTP",
     }
 )
 
@@ -90,6 +120,21 @@ def empty_list_text(
         "No recordings yet",
         "Calls of your workgroups appear here as soon as they start.",
     )
+
+
+def protection_text(protection: Protection) -> str:
+    """Return the words of the badge of media that was badly protected."""
+    return _PROTECTIONS[protection]
+
+
+def protection_warning(protection: Protection) -> str:
+    """Return what that means for whoever listens."""
+    return _WARNINGS[protection]
+
+
+def allowance_text(allowance: Allowance) -> str:
+    """Return what a device is allowed to send, as a warning."""
+    return _ALLOWANCES[allowance]
 
 
 def direction_text(direction: Direction) -> str:

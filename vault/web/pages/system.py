@@ -7,6 +7,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from vault.access.policy import Permission
+from vault.core.flow import Allowance
+from vault.web import words
 from vault.web.api.health import checks
 from vault.web.config import WebConfig
 from vault.web.identity import Rooms, insist
@@ -58,23 +60,26 @@ def system_routes(config: WebConfig) -> APIRouter:
         request: Request, asker: PageAsker, views: PageViews, services: Rooms
     ) -> Response:
         insist(services, asker, Permission.ACCESS_POLICY_EDIT)
+        listing = services.devices.list()
         rows = [
             (
                 Cell(text=listed.device.name),
                 Cell(text=listed.device.media_advertise or "as the listener says"),
+                _allowances(listed.device.allowances),
                 Cell(text=listed.device.id),
                 _state(good="active", bad="revoked", is_bad=listed.revoked),
             )
-            for listed in services.devices.list()
+            for listed in listing
         ]
+        unsafe = any(listed.device.allowances for listed in listing)
         return views.page(
             request,
             "table.html",
             reader=reader_of(asker),
             heading="Devices",
-            columns=("Name", "Media address", "Id", "State"),
+            columns=("Name", "Media address", "May also send", "Id", "State"),
             rows=rows,
-            hint="Devices are added and revoked with callvault device.",
+            hint=f"{words.DEVICES} {words.UNSAFE_DEVICES}" if unsafe else words.DEVICES,
         )
 
     @router.get("/health")
@@ -104,6 +109,13 @@ def system_routes(config: WebConfig) -> APIRouter:
         )
 
     return router
+
+
+def _allowances(allowances: frozenset[Allowance]) -> Cell:
+    if not allowances:
+        return Cell(text="SRTP only")
+    texts = (words.allowance_text(one) for one in sorted(allowances))
+    return Cell(text=" and ".join(texts), badge="none-protection")
 
 
 def _state(*, good: str, bad: str, is_bad: bool) -> Cell:
