@@ -33,7 +33,7 @@ from vault.tap.srtp_keys import SessionKeys
 from vault.tap.srtp_session import REPLAY_WINDOW, InboundSession, tag_size_bytes
 
 MOST_CANDIDATES: Final = 1024
-"Two weeks of a call at 50 packets/s; some two milliseconds per packet."
+"Two weeks of a call at 50 packets/s; some four milliseconds per packet."
 
 _MOST: Final = 2**32
 _AEAD_TAG_SIZE: Final = 16

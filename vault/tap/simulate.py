@@ -9,7 +9,7 @@ late and never short.  Keys are fresh for every call.
 
 Left to others: carrying offer and answer (HTTP or SIP).
 
-Spec: RFC 3550, RFC 3551 (PCMU, PCMA), RFC 3711, RFC 4568.
+Spec: RFC 3550, RFC 3551 (PCMU, PCMA), RFC 3711, RFC 4568 (section 6.1: MKI).
 """
 
 import base64
@@ -68,14 +68,24 @@ class SimulatedCall:
         suite: SrtpSuite = SrtpSuite.AES_CM_128_HMAC_SHA1_80,
         encodings: tuple[str, str] = ("PCMU", "PCMU"),
         seconds: float | None = None,
+        mki_size_bytes: int = 0,
     ) -> None:
-        """Prepare a call of *seconds* (the whole conversation where None).
+        """Prepare a call.
+
+        Args:
+            suite: What protects the packets; `SrtpSuite.PLAIN_RTP` for nothing.
+            encodings: PCMU or PCMA, of each party.
+            seconds: Length; the whole conversation where None.
+            mki_size_bytes: Octets of the MKI in each packet, up to 128; 0 for none.
 
         Raises:
-            ValueError: An encoding other than PCMU and PCMA.
+            ValueError: An encoding other than PCMU and PCMA, or plain RTP with an MKI.
         """
+        if suite.is_plain and mki_size_bytes:
+            raise ValueError("plain RTP names no key")
+        mki = (1).to_bytes(mki_size_bytes, "big") if mki_size_bytes else b""
         self._parties = [
-            _Party(label, encoding, suite, seconds)
+            _Party(label, encoding, suite, mki, seconds)
             for label, encoding in zip(LABELS, encodings, strict=True)
         ]
 
@@ -185,14 +195,20 @@ class _Party:
     """One party: its voice, its key and its sockets."""
 
     def __init__(
-        self, label: str, encoding: str, suite: SrtpSuite, seconds: float | None
+        self,
+        label: str,
+        encoding: str,
+        suite: SrtpSuite,
+        mki: bytes,
+        seconds: float | None,
     ) -> None:
         if encoding not in _PAYLOAD_TYPES:
             raise ValueError(f"no simulated {encoding}")
         self._label = label
         self._suite = suite
         self._key = SecretBytes(secrets.token_bytes(suite.master_size_bytes))
-        self._session = OutboundSession(suite, self._key)
+        self._mki = mki
+        self._session = OutboundSession(suite, self._key, mki)
         self._payload_type = _PAYLOAD_TYPES[encoding]
         self._ssrc = secrets.randbits(32)
         # Below 2**15: a first packet lost near a rollover would cost the call
@@ -216,17 +232,25 @@ class _Party:
 
     def media_lines(self) -> list[str]:
         """Return the m-line of the offer and its attributes."""
-        key = base64.b64encode(self._key.reveal()).decode()
         encoding = STATIC_PAYLOADS[self._payload_type].encoding
+        profile = "RTP/AVP" if self._suite.is_plain else "RTP/SAVP"
         return [
             # Port 9 (discard): this party only sends and need not be reached.
-            f"m=audio 9 RTP/SAVP {self._payload_type}",
+            f"m=audio 9 {profile} {self._payload_type}",
             f"a=rtpmap:{self._payload_type} {encoding}/{RATE_HZ}",
             "a=ptime:20",
             f"a=label:{self._label}",
-            f"a=crypto:1 {self._suite} inline:{key}",
+            *self._crypto_lines(),
             "a=sendonly",
         ]
+
+    def _crypto_lines(self) -> list[str]:
+        if self._suite.is_plain:
+            return []
+        key = base64.b64encode(self._key.reveal()).decode()
+        mki = self._mki
+        name = f"|{int.from_bytes(mki, 'big')}:{len(mki)}" if mki else ""
+        return [f"a=crypto:1 {self._suite} inline:{key}{name}"]
 
     def connect(self, destination: Destination) -> None:
         """Open the sockets to one destination."""

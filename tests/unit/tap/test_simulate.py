@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from vault.core.errors import MalformedSignallingError
+from vault.core.flow import Allowance
 from vault.core.media import SrtpSuite
 from vault.sip.offer import read_offer
 from vault.tap.simulate import (
@@ -46,12 +47,24 @@ class TestTheOffer:
     def test_is_one_that_the_vault_accepts(self, suite: SrtpSuite):
         call = SimulatedCall(suite=suite, encodings=("PCMU", "PCMA"))
 
-        offer = read_offer(call.build_offer())
+        offer = read_offer(call.build_offer(), allowed=frozenset(Allowance))
 
-        assert [(s.label, s.crypto.suite) for s in offer.streams] == [
+        assert [(s.label, s.suite) for s in offer.streams] == [
             ("agent", suite),
             ("customer", suite),
         ]
+
+    @pytest.mark.parametrize("size", [1, 2, 4, 128])
+    def test_may_name_the_key_that_packets_name(self, size: int):
+        offer = read_offer(SimulatedCall(mki_size_bytes=size).build_offer())
+
+        names = [[one.mki for one in stream.mkis] for stream in offer.streams]
+
+        assert names == [[bytes(size - 1) + b"\x01"]] * 2
+
+    def test_of_plain_rtp_has_no_key_to_name(self):
+        with pytest.raises(ValueError, match="names no key"):
+            SimulatedCall(suite=SrtpSuite.PLAIN_RTP, mki_size_bytes=4)
 
     def test_an_encoding_that_is_not_simulated_is_refused(self):
         with pytest.raises(ValueError, match="opus"):
