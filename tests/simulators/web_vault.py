@@ -11,7 +11,7 @@ import lzma
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -87,6 +87,8 @@ class Call:
     seconds: float = 4.0
     days_ago: int = 0
     attributes: dict[str, str] = field(default_factory=dict)
+    suite: str = ""
+    "What protected the customer's stream, if not what protects it elsewhere."
 
 
 class WebVault:
@@ -234,7 +236,7 @@ class WebVault:
             size_bytes=capture.size,
             manifest_sha256=hashlib.sha256(recording_id.encode()).hexdigest(),
             how=HowEnded.BYE,
-            summary=_SUMMARY,
+            summary=_summary(call),
         )
         if call.state is RecordingState.CAPTURED:
             return recording_id
@@ -344,7 +346,7 @@ class WebVault:
             attributes=call.attributes,
             streams=tuple(
                 StreamMetadata(label=one.label, codec=one.codec, suite=one.suite)
-                for one in _SUMMARY
+                for one in _summary(call)
             ),
         )
         sealed, tokens = self.worker_client.seal_row(
@@ -411,6 +413,11 @@ _SUMMARY: Final = (
         packets_undecryptable=2,
     ),
 )
+
+
+def _summary(call: Call) -> tuple[StreamStatus, ...]:
+    agent, customer = _SUMMARY
+    return agent, replace(customer, suite=call.suite or customer.suite)
 
 
 def _blocks(seconds: float) -> Iterator[np.ndarray]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from vault.core.clock import rfc3339
 from vault.core.errors import InvalidInputError
 from vault.core.flow import CallFacts, Direction
+from vault.recorder.keying import KEYS_BY_DTLS
 from vault.recorder.session import Session
 from vault.sealing.chunks import context, seal
 from vault.sealing.metadata import SessionMetadata, StreamMetadata
@@ -96,7 +97,8 @@ def _metadata(session: Session, ended_ns: int | None) -> SessionMetadata:
             StreamMetadata(
                 label=stream.offered.label,
                 codec=stream.codec,
-                suite=stream.suite_name,
+                # The worst: what a reader has to be told is told by this.
+                suite=KEYS_BY_DTLS if stream.weakest is None else stream.weakest.value,
             )
             for stream in session.streams.values()
         ),

@@ -35,7 +35,7 @@ def changed_draft(
 
 def _unsafe(session: Session) -> dict[str, str]:
     """Say how badly the worst streams are protected, if any is: ``none.short-tag``."""
-    suites = [stream.suite for stream in session.streams.values()]
+    suites = [stream.weakest for stream in session.streams.values()]
     # Keys by DTLS-SRTP, which a stream may still wait for, are never weak ones.
     found = {suite.protection for suite in suites if suite} - {Protection.STRONG}
     return {"protection": ".".join(sorted(found))} if found else {}

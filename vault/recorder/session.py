@@ -38,6 +38,8 @@ class Stream:
     "Empty for keys by DTLS-SRTP."
     dtls: Association | None = None
     "Where the offer has one, from `vault.recorder.handshakes`."
+    weakest_before: SrtpSuite | None = None
+    "The worst suite of earlier offers: what once came badly protected stays so."
 
     @property
     def crypto(self) -> Crypto | None:
@@ -54,6 +56,12 @@ class Stream:
     def suite_name(self) -> str:
         """What protects it, or will decide about that."""
         return KEYS_BY_DTLS if self.suite is None else self.suite.value
+
+    @property
+    def weakest(self) -> SrtpSuite | None:
+        """The worst suite it ever had."""
+        suites = [one for one in (self.weakest_before, self.suite) if one is not None]
+        return max(suites, key=tuple(SrtpSuite).index, default=None)
 
     @property
     def codec(self) -> str:
@@ -207,6 +215,7 @@ def take_over(
             continue
         if new.suite is not stream.offered.suite:
             stream.our_key = _our_key(new)
+        stream.weakest_before = stream.weakest
         stream.offered = _relabelled(new, stream.offered.label)
     session.streams.update(added)
     session.offer = asked.offer

@@ -61,8 +61,8 @@ _DEFAULT_LABELS: Final = ("agent", "customer")
 _SCREEN: Final = "screen"
 _PLAIN: Final = Crypto(tag=0, suite=SrtpSuite.PLAIN_RTP, key=SecretBytes(b""))
 PLAIN_REFUSED: Final = (
-    "no section has a=crypto over RTP.  Send SRTP; if the device cannot, allow it "
-    f"plain RTP: callvault device allow NAME {Allowance.PLAIN_RTP}"
+    "no section has a=crypto or a=fingerprint over RTP.  Send SRTP; if the device "
+    f"cannot, allow it plain RTP: callvault device allow NAME {Allowance.PLAIN_RTP}"
 )
 
 

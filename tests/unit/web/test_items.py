@@ -1,3 +1,7 @@
+from dataclasses import replace
+
+import pytest
+
 from vault.catalog.values import RecordingRow
 from vault.core.flow import Direction, RecordingState, StreamStatus
 from vault.core.ids import RecordingId, WorkgroupId
@@ -100,6 +104,75 @@ def test_streams_have_the_names_that_the_pbx_gave_them() -> None:
         "customer", "stream2", "agent", "supervisor",
     ]  # fmt: skip
     assert unread.streams == kept.streams
+
+
+@pytest.mark.parametrize(
+    ("suites", "said", "expected"),
+    [
+        (["AEAD_AES_256_GCM", "AES_CM_128_HMAC_SHA1_80"], [], "strong"),
+        (["AEAD_AES_256_GCM", "AES_256_CM_HMAC_SHA1_32"], [], "short-tag"),
+        (["PLAIN_RTP", "AES_256_CM_HMAC_SHA1_32"], [], "none"),
+        # A re-key ended in AEAD; the metadata remembers how it began.
+        (["AEAD_AES_256_GCM"], ["PLAIN_RTP"], "none"),
+        ([], ["AES_CM_128_HMAC_SHA1_32"], "short-tag"),
+        (["X"], [], None),
+        ([], [], None),
+    ],
+)
+def test_the_worst_stream_says_how_a_call_was_protected(
+    suites: list[str], said: list[str], expected: str | None
+) -> None:
+    streams = [StreamStatus(label="s", codec="PCMU", suite=one) for one in suites]
+    sealed = replace(
+        metadata(Direction.INBOUND),
+        streams=tuple(
+            StreamMetadata(label="s", codec="PCMU", suite=one) for one in said
+        ),
+    )
+    item = RecordingItem.of(
+        replace(row(), streams=tuple(streams)), sealed, workgroup=None
+    )
+
+    assert expected == item.protection
+    assert expected == item.brief().get("protection")
+
+
+def test_every_stream_says_its_own_protection() -> None:
+    kept = replace(
+        row(),
+        streams=tuple(
+            StreamStatus(label=suite, codec="PCMU", suite=suite)
+            for suite in (
+                "AEAD_AES_128_GCM",
+                "AES_CM_128_HMAC_SHA1_32",
+                "PLAIN_RTP",
+                "X",
+            )
+        ),
+    )
+    item = RecordingItem.of(kept, None, workgroup=None)
+
+    assert item.full()["streams"] == [
+        {**stream, **({"protection": said} if said else {})}
+        for stream, said in zip(
+            [
+                {
+                    "label": one.label,
+                    "codec": "PCMU",
+                    "suite": one.suite,
+                    "packets_received": 0,
+                    "packets_authentic": 0,
+                    "packets_lost": 0,
+                    "packets_undecryptable": 0,
+                    "packets_rejected": {},
+                    "rtcp_packets": 0,
+                }
+                for one in kept.streams
+            ],
+            ["strong", "short-tag", "none", None],
+            strict=True,
+        )
+    ]
 
 
 def test_the_lanes_are_in_the_order_of_the_channels() -> None:

@@ -78,6 +78,40 @@ class TestList:
         assert "&lt;script&gt;alert" in pages
 
 
+class TestProtection:
+    @pytest.mark.parametrize(
+        ("suite", "words"),
+        [
+            ("PLAIN_RTP", "unencrypted media"),
+            ("AES_CM_128_HMAC_SHA1_32", "weak authentication tag"),
+        ],
+    )
+    def test_badly_protected_media_is_marked_in_the_list_and_beside_the_player(
+        self,
+        shared_vault: WebVault,
+        in_browser: SignedInAs,
+        suite: str,
+        words: str,
+    ) -> None:
+        caller = "+41 44 628 0000"
+        id = shared_vault.record(Call(caller=caller, suite=suite))
+        client = in_browser("ada")
+        listed = client.get("/recordings").text
+        page = client.get(f"/recordings/{id}").text
+
+        assert f">{words}</span>" in listed
+        assert f"<strong>{words.capitalize()}.</strong>" in page
+        assert 3 == page.lower().count(words)
+
+    def test_well_protected_media_has_no_mark(
+        self, shared_vault: WebVault, in_browser: SignedInAs
+    ) -> None:
+        id = shared_vault.record()
+        page = in_browser("ada").get(f"/recordings/{id}").text
+
+        assert "-protection" not in page
+
+
 class TestRecording:
     @pytest.mark.parametrize(
         ("call", "words", "player"),
