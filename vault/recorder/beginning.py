@@ -1,9 +1,10 @@
-"""The beginning of a call: folder, envelope and first metadata, all durable.
+"""The beginning of a call: folder, envelope and first metadata, all written.
 
-Guarantees: when `prepare` returns, the wrapped data key is on disk; when it
-raises, nothing of the call is left.
+Guarantees: when `prepare` returns, all that a later process needs to account for
+the call is written; when it raises, nothing of the call is left.
 
-Left to others: whether a call may begin at all (`vault.recorder.desk`).
+Left to others: whether a call may begin at all, and making it durable, with others
+that begin at the same time, before it is answered (`vault.recorder.desk`).
 """
 
 import time
@@ -32,7 +33,7 @@ def prepare(
     ports: list[PortPair],
     started_ns: int,
 ) -> Session:
-    """Make everything that must be durable before *order* is answered.
+    """Write everything that must be durable before *order* is answered.
 
     Raises:
         NoRecipientKeyError: Nobody to wrap the data key for.
@@ -70,8 +71,8 @@ def prepare(
         streams=begin_streams(offer.streams, ports),
     )
     try:
-        folder.write_once(ENVELOPE, bytes(envelope))
-        seal_metadata(session)
+        folder.write_soon(ENVELOPE, bytes(envelope))
+        seal_metadata(session, write=folder.write_soon)
     except BaseException:
         folder.remove()
         raise

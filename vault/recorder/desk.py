@@ -219,7 +219,11 @@ class RecorderDesk:
     async def _announce(self, session: Session) -> None:
         """Queue leaf and row: both arrive when warden and database do."""
         try:
-            await asyncio.to_thread(self._parts.outbox.post, started_draft(session))
+            # Folder, envelope, metadata and leaf become durable in one sync, shared
+            # with every session that begins at this moment.
+            draft = started_draft(session)
+            durable = await asyncio.to_thread(self._parts.outbox.post_soon, draft)
+            await asyncio.wrap_future(durable)
         except VaultError:
             # No room for a leaf is no room for a call.
             await self.end(session, HowEnded.CUT)

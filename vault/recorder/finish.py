@@ -4,6 +4,10 @@ Guarantees:
     * When `finish` returns, every object and the manifest are durable.
     * It may be repeated after any failure, and ends in one manifest.
     * A part without its last chunk is called ``.cut`` in spool and manifest.
+    * A part is not read again where its size is what its worker wrote: the digest
+      made while writing counts.  Where the disk failed since, it is read again.
+    * A file whose sync failed is not synced again: a new copy of it is.  One that
+      is not what its worker wrote is described as it is, as cut, with an alarm.
     * Labels in the manifest are of the vault's vocabulary: a PBX may label a
       stream with a telephone number, and the manifest is readable.
 
@@ -12,15 +16,21 @@ Left to others: shipping (`vault.spool.shipper`).
 Spec: docs/reference/formats/manifest.md
 """
 
+import contextlib
 import hashlib
+import io
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from vault.core.clock import rfc3339
+from vault.core.errors import RecordingTruncatedError
 from vault.core.flow import HowEnded
 from vault.recorder.facts import seal_metadata
 from vault.recorder.session import Session
@@ -38,10 +48,14 @@ from vault.sealing.manifest import (
     sign_manifest,
     verify_manifest,
 )
-from vault.spool.files import CUT, MANIFEST, SessionFolder, translated
+from vault.spool.descriptors import translated
+from vault.spool.files import CUT, MANIFEST, SessionFolder
 from vault.spool.order import SpoolOrder
-from vault.tap.orders import CallReport, StreamCounters
+from vault.tap.orders import CallReport, PartReport, StreamCounters
 
+RESCUED: Final = "recorder.part.rescued"
+ALTERED: Final = "recorder.part.altered"
+_log = structlog.get_logger()
 _LABEL: Final = re.compile(r"agent|customer|screen|stream[0-9]{1,3}")
 
 
@@ -64,20 +78,20 @@ def finish(session: Session, report: CallReport, key: ManifestKey) -> Manifest:
     Raises:
         SpoolFullError, UnavailableError: Not yet; call it again.
     """
-    for part in report.parts:
-        if not part.final and session.folder.has(f"capture/{part.part:04d}"):
-            session.folder.mark_cut(part.part)
+    written = _settle_parts(session.folder, report)
     if not session.sealed_end:
         seal_metadata(session, ended_ns=session.ended_ns)
         session.sealed_end = True
-    last_cut = bool(report.parts) and not report.parts[-1].final
+    names = session.folder.objects()
+    last = max((name for name in names if name.startswith("capture/")), default="")
     return commit(
         session.folder,
         session.order,
         key,
         ended=rfc3339(session.ended_ns),
-        how=HowEnded.CUT if last_cut else report.how,
+        how=HowEnded.CUT if last.endswith(CUT) else report.how,
         streams=tuple(stream_count(counters) for counters in report.streams),
+        written=written,
     )
 
 
@@ -89,8 +103,22 @@ def commit(
     ended: str,
     how: HowEnded,
     streams: tuple[StreamCount, ...] = (),
+    written: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Manifest:
-    """Hash what *folder* holds, sign the manifest and write it, once."""
+    """Describe what *folder* holds, sign the manifest and write it, once.
+
+    Args:
+        folder: Whose objects, each of them whole or called ``.cut``.
+        order: Of the session.
+        key: What to sign with.
+        ended: RFC 3339.
+        how: How the call ended.
+        streams: What was counted.
+        written: Digests of parts that are durable and need not be read again.
+
+    Raises:
+        SpoolFullError, UnavailableError: Not yet; call it again.
+    """
     if folder.has(MANIFEST):
         # Written in an earlier try that failed right after it.
         return verify_manifest(folder.read(MANIFEST), {key.name: key.public})
@@ -104,12 +132,62 @@ def commit(
         objects=tuple(
             described
             for name in folder.objects()
-            if (described := _describe(folder, name)) is not None
+            if (described := _describe(folder, name, written.get(name))) is not None
         ),
         streams=streams,
     )
     folder.write_once(MANIFEST, sign_manifest(manifest, key.private, key.name))
     return manifest
+
+
+def _settle_parts(folder: SessionFolder, report: CallReport) -> dict[str, bytes]:
+    """Make every part durable, call those cut that are; return digests that count."""
+    written: dict[str, bytes] = {}
+    for part in report.parts:
+        name = f"capture/{part.part:04d}"
+        if not folder.has(name):
+            continue  # called cut in an earlier try
+        # 1. Durable, in a new file if the disk refused this one.
+        if not folder.sync(name):
+            folder.rescue(name)
+            _log.critical(RESCUED, recording=folder.recording_id, part=part.part)
+        # 2. What its worker wrote, or less.
+        if _is_whole(folder, part):
+            if part.sha256 is not None:
+                written[name] = part.sha256
+        else:
+            folder.mark_cut(part.part)
+    return written
+
+
+def _is_whole(folder: SessionFolder, part: PartReport) -> bool:
+    """Return whether a part is all that its worker wrote, the last chunk included."""
+    if not part.final:
+        return False
+    with folder.open(f"capture/{part.part:04d}") as file:
+        size = os.fstat(file.fileno()).st_size
+        same = part.size_bytes in {None, size}
+        if same and part.sha256 is not None and folder.in_doubt:
+            same = _digest_on_disk(file) == part.sha256
+    with contextlib.suppress(RecordingTruncatedError):
+        chunk_count(size)
+        if same:
+            return True
+    _log.critical(
+        ALTERED,
+        recording=folder.recording_id,
+        part=part.part,
+        written=part.size_bytes,
+        found=size,
+    )
+    return False
+
+
+def _digest_on_disk(file: io.BufferedReader) -> bytes:
+    # The copy in memory says nothing about a disk that has lost a write.
+    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").digest()
 
 
 def stream_count(counters: StreamCounters) -> StreamCount:
@@ -136,16 +214,22 @@ def stream_count(counters: StreamCounters) -> StreamCount:
     )
 
 
-def _describe(folder: SessionFolder, name: str) -> ManifestObject | None:
-    """Describe one object; None where not even its header was written."""
+def _describe(
+    folder: SessionFolder, name: str, known: bytes | None
+) -> ManifestObject | None:
+    """Describe one object; None where not even its header was written.
+
+    *known* is its digest, where it is durable already.
+    """
+    if known is None and not folder.sync(name):
+        folder.rescue(name)
     with folder.open(name) as file, translated(f"{folder.recording_id} {name}"):
-        os.fsync(file.fileno())
+        size = os.fstat(file.fileno()).st_size
         header = file.read(HEADER_SIZE)
         if len(header) < HEADER_SIZE:
             return None
         file.seek(0)
-        sha256 = hashlib.file_digest(file, "sha256").digest()
-        size = file.tell()
+        sha256 = known or hashlib.file_digest(file, "sha256").digest()
     chunks = whole_chunks(size) if name.endswith(CUT) else chunk_count(size)
     return ManifestObject(
         name=name,

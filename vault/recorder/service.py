@@ -93,7 +93,10 @@ class RecorderService:
         self.spool = Spool(spool).open()
         notes = EndedNotes(spool.directory)
         self.outbox = Outbox(
-            spool.directory / ".outbox", source=config.tap_name, trail=around.trail
+            spool.directory / ".outbox",
+            source=config.tap_name,
+            trail=around.trail,
+            disk=self.spool.disk,
         )
         key = around.manifest_key
         self.shipper = Shipper(

@@ -22,9 +22,13 @@ class SpoolConfig:
     """Free space of the file system below which new calls are refused: what is
     left is for the calls that were already answered."""
 
+    emergency_bytes: int = 0
+    """Blocks to hold allocated, and to give up when a running call meets a full
+    disk: in quarters, the last of them only for ending calls."""
+
     reserve_inodes: int = 1_000
     "The same in files, where the file system counts them."
 
     def __post_init__(self) -> None:
-        if self.quota_bytes <= 0 or self.reserve_bytes < 0:
+        if self.quota_bytes <= 0 or min(self.reserve_bytes, self.emergency_bytes) < 0:
             raise ValueError("a spool needs room")

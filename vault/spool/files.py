@@ -2,6 +2,8 @@
 
     SPOOL/.lock                    held by the one tap that uses this spool
     SPOOL/.outbox/                 leaves that wait for the warden
+    SPOOL/.reserve-0 … -3          room for the worst hour (`vault.spool.reserve`)
+    SPOOL/.alarm                   why no new call is taken, while the disk has failed
     SPOOL/.ended/<recording id>    what is left to say after a folder was freed
     SPOOL/<recording id>/order     ids, day and start (`SpoolOrder`)
                         /envelope  the wrapped data key
@@ -12,7 +14,8 @@
 Guarantees:
     * `SessionFolder.write_once` returns when file and folder are durable, and
       never leaves half a file under the name.
-    * Files are 0600, made with ``O_EXCL | O_NOFOLLOW``: a planted link is refused.
+    * Files are 0600, made with ``O_EXCL | O_NOFOLLOW``: a planted link is refused,
+      and what is planted under our names is never read (`vault.spool.descriptors`).
     * Two processes never share a spool.
     * Nothing here is plaintext of a call.
 
@@ -30,143 +33,198 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
+
+import structlog
 
 from vault.core.errors import (
     ConfigurationError,
-    ConflictError,
+    IntegrityError,
     NotFoundError,
     SpoolFullError,
     UnavailableError,
 )
 from vault.core.ids import RecordingId, parse_recording_id
+from vault.spool import descriptors
 from vault.spool.config import SpoolConfig
+from vault.spool.descriptors import CREATE, FULL, translated, write_whole
+from vault.spool.disk import SpoolDisk
 from vault.spool.order import SpoolOrder
 
 ORDER: Final = "order"
 ENVELOPE: Final = "envelope"
 MANIFEST: Final = "manifest"
 TROUBLE: Final = "trouble"
-_FREED: Final = ".freed-"
 CUT: Final = ".cut"
+STRANGERS: Final = "spool.strangers.ignored"
 
-_FULL: Final = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EFBIG}
-)
+_FREED: Final = ".freed-"
 _OBJECT: Final = re.compile(r"(?:capture|session)/[0-9]{4}(?:\.cut)?")
 _FILE: Final = re.compile(r"(?:capture|session)-[0-9]{4}(?:\.cut)?")
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _USAGE_AGE_S: Final = 1.0
-
-
-@contextlib.contextmanager
-def translated(what: str) -> Iterator[None]:
-    """Turn every `OSError` of the block into an error of the vault's tree."""
-    try:
-        yield
-    except FileExistsError:
-        raise ConflictError(f"{what}: it is there already") from None
-    except FileNotFoundError:
-        raise NotFoundError(f"{what}: not in the spool") from None
-    except OSError as exc:
-        name = errno.errorcode.get(exc.errno or 0, "?")
-        if exc.errno in _FULL:
-            raise SpoolFullError(f"{what}: {name}") from exc
-        raise UnavailableError(f"{what}: {name}") from exc
-
-
-def write_durably(folder: Path, name: str, octets: bytes, *, replace: bool) -> None:
-    """Write *octets* as *name*, whole or not at all, and sync file and folder.
-
-    Raises:
-        FileExistsError: *name* is there and *replace* is not set.
-        OSError: Whatever the disk says; nothing is under *name* then.
-    """
-    fresh = f".{name}.{os.getpid()}.new"
-    at = os.open(folder, _FOLDER)
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(fresh, dir_fd=at)  # of a process that died here
-        with os.fdopen(os.open(fresh, _CREATE, 0o600, dir_fd=at), "wb") as file:
-            file.write(octets)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            os.rename(fresh, name, src_dir_fd=at, dst_dir_fd=at)
-        else:
-            # link() refuses an existing name where rename() would replace it.
-            os.link(fresh, name, src_dir_fd=at, dst_dir_fd=at)
-            os.unlink(fresh, dir_fd=at)
-        os.fsync(at)
-    finally:
-        os.close(at)
+_MAX_TROUBLE: Final = 500
+_SHOWN: Final = 5
+_T = TypeVar("_T")
+_log = structlog.get_logger()
 
 
 class SessionFolder:
     """What the spool holds of one recording."""
 
-    def __init__(self, path: Path, recording_id: RecordingId) -> None:
+    def __init__(
+        self, path: Path, recording_id: RecordingId, disk: SpoolDisk | None = None
+    ) -> None:
+        """Look at *path*; without a *disk* each write is synced by itself."""
         self.path = path
         self.recording_id = recording_id
+        self._disk = disk
+        self._tainted: set[str] = set()
 
     def write_once(self, name: str, octets: bytes) -> None:
         """Store *octets* under *name* (``manifest``, ``session/0001``), durably.
+
+        A call that was answered is sealed into the reserve, if it must be.
 
         Raises:
             ConflictError: There is one already.
             SpoolFullError: No room.
             UnavailableError: The disk failed.
         """
-        with translated(f"{self.recording_id} {name}"):
-            write_durably(self.path, _file_name(name), octets, replace=False)
+        if self._disk is None or self._disk.failure:
+            self._roomy(lambda: self._write(name, octets, sync=True))
+            return
+        self._roomy(lambda: self.write_soon(name, octets))
+        try:
+            self._disk.settle()
+        except UnavailableError:
+            # What could not be synced is not synced again: another file is.
+            with translated(f"{self.recording_id} {name}"):
+                (self.path / _file_name(name)).unlink(missing_ok=True)
+            self._roomy(lambda: self._write(name, octets, sync=True))
+
+    def write_soon(self, name: str, octets: bytes) -> None:
+        """As `write_once`, but durable only when the caller has settled the disk."""
+        self._write(name, octets, sync=False)
+
+    def _write(self, name: str, octets: bytes, *, sync: bool) -> None:
+        with (
+            translated(f"{self.recording_id} {name}"),
+            descriptors.folder(self.path) as at,
+        ):
+            write_whole(at, _file_name(name), octets, replace=False, sync=sync)
+
+    def _roomy(self, write: Callable[[], _T]) -> _T:
+        """Do *write*; where the disk is full, again for each piece of the reserve."""
+        while True:
+            try:
+                return write()
+            except (SpoolFullError, OSError) as exc:
+                code = exc if isinstance(exc, OSError) else exc.__cause__
+                if (
+                    getattr(code, "errno", None) not in FULL
+                    or self._disk is None
+                    or not self._disk.reserve.release(last=True)
+                ):
+                    raise
 
     def open_part(self, number: int) -> int:
         """Create capture part *number* and return a descriptor to append to.
+
+        Its name is durable when the disk is settled next: with the answer to the
+        session, or with the sync of what is written to it.
 
         Raises:
             OSError: As the media tap wants it: the part exists, no room, or no
                 descriptors.
         """
-        name = _file_name(f"capture/{number:04d}")
-        at = os.open(self.path, _FOLDER)
-        try:
-            part = os.open(name, _CREATE | os.O_APPEND, 0o600, dir_fd=at)
+        name = f"capture/{number:04d}"
+        if number == 1 or self._disk is None:
+            return self._create(name)
+        # The part before it may have met a full disk.
+        self._disk.reserve.ease()
+        return self._roomy(lambda: self._create(name))
+
+    def _create(self, name: str) -> int:
+        with descriptors.folder(self.path) as at:
+            return os.open(_file_name(name), CREATE | os.O_APPEND, 0o600, dir_fd=at)
+
+    def sync(self, name: str) -> bool:
+        """Make *name* durable; return False if the disk refused, now or before.
+
+        Then the kernel may have forgotten octets and would say yes the next time:
+        only `rescue` helps.
+        """
+        if name in self._tainted:
+            return False
+        with self.open(name) as file:
             try:
-                os.fsync(at)
-            except OSError:
-                # The tap asks for the same number again: it must be free then.
-                os.close(part)
-                os.unlink(name, dir_fd=at)
-                raise
-        finally:
-            os.close(at)
-        return part
+                os.fsync(file.fileno())
+            except OSError as exc:
+                self._tainted.add(name)
+                if self._disk is not None:
+                    code = errno.errorcode.get(exc.errno or 0, "?")
+                    self._disk.fail(f"fsync: {code}")
+        return name not in self._tainted
+
+    def rescue(self, name: str) -> None:
+        """Put a new, synced file with what can be read in the place of *name*.
+
+        Raises:
+            UnavailableError: The disk takes no copy; it is as it was.
+        """
+        with translated(f"{self.recording_id} {name}"):
+            self._roomy(lambda: self._copy(_file_name(name)))
+        self._tainted.discard(name)
+
+    def _copy(self, name: str) -> None:
+        with descriptors.folder(self.path) as at:
+            descriptors.copy_whole(at, name)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the disk has failed since the process began."""
+        return self._disk is not None and bool(self._disk.failure)
 
     def mark_cut(self, number: int) -> None:
         """Rename part *number* to ``.cut``: its last chunk was never written."""
         name = _file_name(f"capture/{number:04d}")
-        with translated(f"{self.recording_id} part {number}"):
-            (self.path / name).rename(self.path / (name + CUT))
-            sync_folder(self.path)
+        with (
+            translated(f"{self.recording_id} part {number}"),
+            descriptors.folder(self.path) as at,
+        ):
+            if descriptors.is_file(at, name + CUT):
+                raise IntegrityError(f"{self.recording_id} part {number} twice")
+            os.rename(name, name + CUT, src_dir_fd=at, dst_dir_fd=at)
+            os.fsync(at)
 
     def objects(self) -> list[str]:
         """Return the names of the sealed objects here, in order."""
-        with translated(str(self.recording_id)):
-            names = [path.name for path in self.path.iterdir()]
+        with translated(str(self.recording_id)), descriptors.folder(self.path) as at:
+            names = descriptors.names(at)
         return sorted(name.replace("-", "/") for name in names if _FILE.fullmatch(name))
 
     def has(self, name: str) -> bool:
         """Return whether *name* is here."""
-        return (self.path / _file_name(name)).is_file()
+        try:
+            with descriptors.folder(self.path) as at:
+                return descriptors.is_file(at, _file_name(name))
+        except (OSError, IntegrityError):
+            return False
 
     def open(self, name: str) -> io.BufferedReader:
-        """Open *name* for reading.  Raises `NotFoundError`."""
-        with translated(f"{self.recording_id} {name}"):
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            return os.fdopen(os.open(self.path / _file_name(name), flags), "rb")
+        """Open *name* for reading.
+
+        Raises:
+            NotFoundError: It is not here.
+            IntegrityError: What is here was planted.
+        """
+        with (
+            translated(f"{self.recording_id} {name}"),
+            descriptors.folder(self.path) as at,
+        ):
+            return os.fdopen(descriptors.open_file(at, _file_name(name)), "rb")
 
     def read(self, name: str) -> bytes:
         """Return the octets of *name*.  Raises `NotFoundError`."""
@@ -185,20 +243,42 @@ class SessionFolder:
     def size_bytes(self) -> int:
         """Return the octets of all files here; 0 once it was freed."""
         total = 0
-        with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(self.path):
+        with (
+            contextlib.suppress(OSError, IntegrityError),
+            descriptors.folder(self.path) as at,
+        ):
+            for name in descriptors.names(at):
                 with contextlib.suppress(FileNotFoundError):
-                    total += entry.stat(follow_symlinks=False).st_size
+                    about = os.stat(name, dir_fd=at, follow_symlinks=False)
+                    total += about.st_size
         return total
 
     def tell_trouble(self, text: str) -> None:
         """Leave *text* for `spool status`; an empty one takes it back."""
-        path = self.path / TROUBLE
-        with contextlib.suppress(OSError):  # only a courtesy to the operator
+        with (
+            contextlib.suppress(OSError, IntegrityError),  # a courtesy to the operator
+            descriptors.folder(self.path) as at,
+        ):
             if text:
-                write_durably(self.path, TROUBLE, text.encode(), replace=True)
-            else:
-                path.unlink(missing_ok=True)
+                write_whole(at, TROUBLE, text.encode(), replace=True, sync=False)
+            elif descriptors.is_file(at, TROUBLE):
+                os.unlink(TROUBLE, dir_fd=at)
+
+    def trouble(self) -> str:
+        """Return what `tell_trouble` left, or an empty text."""
+        with (
+            contextlib.suppress(OSError, IntegrityError),
+            descriptors.folder(self.path) as at,
+            os.fdopen(descriptors.open_file(at, TROUBLE), "rb") as file,
+        ):
+            return file.read(_MAX_TROUBLE).decode(errors="replace")
+        return ""
+
+    def born_s(self) -> float:
+        """Return when the session began, in seconds since the epoch."""
+        # The folder's own time moves with every file; the order is written once.
+        with translated(str(self.recording_id)), descriptors.folder(self.path) as at:
+            return os.stat(ORDER, dir_fd=at, follow_symlinks=False).st_mtime
 
     def remove(self) -> None:
         """Free the folder.
@@ -207,11 +287,12 @@ class SessionFolder:
         """
         # Renamed first: a crash in between must not leave half a folder that
         # recovery would take for a call that was cut.
-        freed = self.path.with_name(f"{_FREED}{self.recording_id}")
-        with translated(str(self.recording_id)):
-            self.path.rename(freed)
-            sync_folder(freed.parent)
-            _clear(freed)
+        freed = f"{_FREED}{self.recording_id}"
+        parent = self.path.parent
+        with translated(str(self.recording_id)), descriptors.folder(parent) as at:
+            os.rename(self.path.name, freed, src_dir_fd=at, dst_dir_fd=at)
+            os.fsync(at)
+            descriptors.clear(at, freed)
 
 
 class Spool:
@@ -219,6 +300,7 @@ class Spool:
 
     def __init__(self, config: SpoolConfig) -> None:
         self.config = config
+        self.disk = SpoolDisk(config)
         self._lock: int | None = None
         self._usage: tuple[float, int] = (-_USAGE_AGE_S, 0)
 
@@ -249,14 +331,44 @@ class Spool:
             os.close(lock)
             raise ConfigurationError(f"another tap uses the spool {folder}") from None
         self._lock = lock
-        for left in folder.glob(f"{_FREED}*"):
-            with translated("a freed folder"):
-                _clear(left)
+        self._usage = (-_USAGE_AGE_S, 0)
+        with translated("the spool"):
+            self._sweep()
+            self.disk.open()
+            self.disk.reserve.open(self.config.reserve_bytes)
         return self
+
+    def _sweep(self) -> None:
+        """Remove what crashes left; say what is not ours and leave it alone."""
+        strangers = []
+        with descriptors.folder(self.config.directory) as at:
+            for name in descriptors.names(at):
+                if name.startswith(_FREED):
+                    descriptors.clear(at, name)
+                elif not self._is_ours(at, name):
+                    strangers.append(name)
+        if strangers:
+            # ascii(): whoever plants a file may name it after a line of our log.
+            shown = [ascii(name[:80]) for name in sorted(strangers)[:_SHOWN]]
+            _log.error(STRANGERS, count=len(strangers), some=shown)
+
+    def _is_ours(self, at: int, name: str) -> bool:
+        if name in {".lock", ".outbox", ".ended", ".shipping", ".alarm", "lost+found"}:
+            return True
+        if name.startswith(".reserve-"):
+            return descriptors.is_file(at, name)
+        try:
+            parse_recording_id(name)
+            with descriptors.folder(self.config.directory / name) as inner:
+                descriptors.tidy(inner)
+        except (OSError, NotFoundError, IntegrityError):
+            return False
+        return True
 
     def close(self) -> None:
         """Let go of the lock."""
         if self._lock is not None:
+            self.disk.close()
             os.close(self._lock)
             self._lock = None
 
@@ -267,7 +379,10 @@ class Spool:
         self.close()
 
     def create(self, order: SpoolOrder) -> SessionFolder:
-        """Make the folder of a new recording and write its order, durably.
+        """Make the folder of a new recording and write its order.
+
+        It is durable when the disk is settled next (`SpoolDisk.settled`), which
+        MUST be before the session is answered.
 
         Raises:
             SpoolFullError: No room.
@@ -275,20 +390,25 @@ class Spool:
         """
         if self._lock is None:
             raise RuntimeError("the spool is not open")
-        folder = self.folder(order.recording_id)
-        with translated(str(order.recording_id)):
-            folder.path.mkdir(mode=0o700)
+        made = self.folder(order.recording_id)
+        with (
+            translated(str(order.recording_id)),
+            descriptors.folder(self.config.directory) as at,
+        ):
+            os.mkdir(order.recording_id, mode=0o700, dir_fd=at)
             try:
-                write_durably(folder.path, ORDER, bytes(order), replace=False)
-                sync_folder(self.config.directory)
+                # Not into the reserve: this call was not answered yet.
+                with descriptors.folder(made.path) as inner:
+                    write_whole(inner, ORDER, bytes(order), replace=False, sync=False)
             except OSError:
-                _clear(folder.path)
+                descriptors.clear(at, order.recording_id)
                 raise
-        return folder
+        return made
 
     def folder(self, recording_id: RecordingId) -> SessionFolder:
         """Return the folder of a recording, whether it exists or not."""
-        return SessionFolder(self.config.directory / recording_id, recording_id)
+        path = self.config.directory / recording_id
+        return SessionFolder(path, recording_id, self.disk)
 
     def recordings(self) -> list[RecordingId]:
         """Return the ids of all folders; anything else in there is not ours."""
@@ -296,9 +416,12 @@ class Spool:
         with translated("the spool"):
             entries = list(os.scandir(self.config.directory))
         for entry in entries:
-            with contextlib.suppress(NotFoundError):
+            with contextlib.suppress(NotFoundError, FileNotFoundError):
                 recording_id = parse_recording_id(entry.name)
-                if entry.is_dir(follow_symlinks=False):
+                if (
+                    entry.is_dir(follow_symlinks=False)
+                    and entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+                ):
                     found.append(recording_id)
         return sorted(found)
 
@@ -316,9 +439,10 @@ class Spool:
         Raises:
             SpoolFullError: The quota is used up, or the disk is down to the
                 reserve that running calls need.
-            UnavailableError: The disk does not answer.
+            UnavailableError: The disk has failed, or does not answer.
         """
         with translated("the spool"):
+            self.disk.check()
             disk = os.statvfs(self.config.directory)
         if disk.f_bavail * disk.f_frsize < self.config.reserve_bytes:
             raise SpoolFullError("the disk of the spool is full", retry_after_s=30)
@@ -326,21 +450,6 @@ class Spool:
             raise SpoolFullError("the spool has no inodes left", retry_after_s=30)
         if self.used_bytes() >= self.config.quota_bytes:
             raise SpoolFullError("the quota of the spool is used", retry_after_s=30)
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in *path* durable."""
-    at = os.open(path, _FOLDER)
-    try:
-        os.fsync(at)
-    finally:
-        os.close(at)
-
-
-def _clear(path: Path) -> None:
-    for entry in path.iterdir():
-        entry.unlink(missing_ok=True)
-    path.rmdir()
 
 
 def _file_name(name: str) -> str:

@@ -22,11 +22,11 @@ from vault.core import canonical
 from vault.core.errors import InvalidInputError, NotFoundError
 from vault.core.flow import HowEnded
 from vault.core.ids import DeviceId, RecordingId, parse_recording_id
-from vault.spool.files import MANIFEST, TROUBLE, SessionFolder, write_durably
+from vault.spool.descriptors import write_durably
+from vault.spool.files import MANIFEST, SessionFolder
 
 _NOTES: Final = ".ended"
 _MAX_NOTES: Final = 10_000
-_MAX_TROUBLE: Final = 500
 
 
 @unique
@@ -133,14 +133,12 @@ class EndedNotes:
 def _status(path: Path) -> SpoolStatus:
     recording_id = parse_recording_id(path.name)
     folder = SessionFolder(path, recording_id)
-    trouble = ""
-    with contextlib.suppress(FileNotFoundError):
-        trouble = (path / TROUBLE).read_text(errors="replace")[:_MAX_TROUBLE]
+    trouble = folder.trouble()
     state = SpoolState.RECORDING
     if folder.has(MANIFEST):
         state = SpoolState.FAILING if trouble else SpoolState.WAITING
-    # The folder's own mtime moves with every file; the order is written once.
-    born_s = (path / "order").stat().st_mtime
+    # Asked for last: where it is gone, so is the session.
+    born_s = folder.born_s()
     return SpoolStatus(
         recording_id=recording_id,
         state=state,

@@ -5,7 +5,10 @@ written in the end.  So a leaf is first a small file with a number, and is sent
 until the warden says that it is durable.
 
 Guarantees:
-    * When `post` returns, the leaf survives a crash.
+    * When `post` returns, or the future of `post_soon` is done, the leaf survives
+      a crash.
+    * A leaf is sent only when its number is known to survive one, too: a number
+      that is used twice is a leaf that the warden would drop in silence.
     * Leaves arrive in order, each with ``source`` and ``seq``; the warden
       refuses a pair it has seen, so sending twice writes once.
     * `delivered` is true only after the warden acknowledged.
@@ -16,6 +19,7 @@ Left to others: the trail itself (`vault.warden`).
 import contextlib
 import threading
 from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -32,7 +36,8 @@ from vault.core.errors import (
     VaultError,
 )
 from vault.spool.backoff import Backoff
-from vault.spool.files import translated, write_durably
+from vault.spool.descriptors import folder, translated, write_whole
+from vault.spool.disk import SpoolDisk
 from vault.trust.drafts import draft_members, parse_draft
 from vault.trust.interfaces import Trail
 from vault.trust.shapes import Members
@@ -55,7 +60,17 @@ class Outbox:
         source: str,
         trail: Trail,
         clock: Clock = system_clock_ns,
+        disk: SpoolDisk | None = None,
     ) -> None:
+        """Go on with what lies in *directory*.
+
+        Args:
+            directory: Made where it is missing.
+            source: Name of this tap in the trail.
+            trail: The warden.
+            clock: Nanoseconds since the epoch.
+            disk: Makes leaves durable together; without it each is synced alone.
+        """
         self._directory = directory
         self._source = source
         self._trail = trail
@@ -65,7 +80,12 @@ class Outbox:
         self._stopping = False
         self._thread: threading.Thread | None = None
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._disk = disk
         self._next = self._first_number()
+        # What lies here may never have been synced, and this process sends it.
+        with translated("the outbox"):
+            self._count(self._next, sync=True)
+        self._unsettled: set[int] = set()
 
     def post(self, draft: Draft) -> int:
         """Queue *draft*, durably, and return its number.
@@ -73,7 +93,23 @@ class Outbox:
         Raises:
             ValueError: It carries a person's text; that must not rest here.
             SpoolFullError: No room.
+            UnavailableError: It may not survive a crash; it is sent none the less.
         """
+        number, durable = self._post(draft)
+        durable.result()
+        return number
+
+    def post_soon(self, draft: Draft) -> "Future[None]":
+        """As `post`, but return at once a future that is done when it is durable.
+
+        With it everything is durable that was written to the spool before.
+
+        Raises:
+            As `post`; the future raises `UnavailableError`.
+        """
+        return self._post(draft)[1]
+
+    def _post(self, draft: Draft) -> "tuple[int, Future[None]]":
         if draft.text:
             raise ValueError("no free text in the outbox")
         with self._lock, translated("the outbox"):
@@ -82,21 +118,34 @@ class Outbox:
             queued = replace(
                 draft, source=self._source, source_seq=number, occurred_ns=occurred
             )
+            together = self._disk is not None and not self._disk.failure
             # The counter first: a number lost is a gap that alarms, a number
             # used twice is a leaf that the warden would drop in silence.
-            write_durably(
-                self._directory, _COUNTER, str(number + 1).encode(), replace=True
-            )
+            self._count(number + 1, sync=not together)
             self._next = number + 1
-            write_durably(
-                self._directory,
-                f"{number:016d}",
-                canonical.dumps(draft_members(queued)),
-                replace=False,
-            )
+            self._unsettled.add(number)
+            with folder(self._directory) as at:
+                octets = canonical.dumps(draft_members(queued))
+                name = f"{number:016d}"
+                write_whole(at, name, octets, replace=False, sync=not together)
+        if together:
+            assert self._disk is not None
+            durable = self._disk.settled()
+        else:
+            durable = Future()
+            durable.set_result(None)
+        durable.add_done_callback(lambda _: self._settle(number))
+        return number, durable
+
+    def _count(self, number: int, *, sync: bool) -> None:
+        with folder(self._directory) as at:
+            octets = str(number).encode()
+            write_whole(at, _COUNTER, octets, replace=True, sync=sync)
+
+    def _settle(self, number: int) -> None:
         with self._news:
+            self._unsettled.discard(number)
             self._news.notify_all()
-        return number
 
     def delivered(self, number: int) -> bool:
         """Return whether the warden has leaf *number*, durably."""
@@ -112,6 +161,9 @@ class Outbox:
         return sorted(
             int(path.name) for path in self._directory.iterdir() if path.name.isdigit()
         )
+
+    def _sendable(self) -> list[int]:
+        return [number for number in self.waiting() if number not in self._unsettled]
 
     def start(self) -> None:
         """Begin to send."""
@@ -134,7 +186,7 @@ class Outbox:
         Raises:
             AuditUnavailableError: The warden did not acknowledge; nothing is lost.
         """
-        while numbers := self.waiting()[:_BATCH]:
+        while numbers := self._sendable()[:_BATCH]:
             loaded = {number: self._load(number) for number in numbers}
             known = {number: draft for number, draft in loaded.items() if draft}
             try:
@@ -173,7 +225,7 @@ class Outbox:
                     self._news.wait_for(lambda: self._stopping, wait_s)
                 continue
             with self._news:
-                self._news.wait_for(lambda: self._stopping or bool(self.waiting()))
+                self._news.wait_for(lambda: self._stopping or bool(self._sendable()))
 
     def _load(self, number: int) -> Draft | None:
         path = self._directory / f"{number:016d}"
