@@ -52,15 +52,28 @@ def warden(
         )
 
 
-def tap(*, door_fd: Descriptor = None, ready_fd: Descriptor = None) -> None:
+def tap(
+    *,
+    door_fd: Descriptor = None,
+    ready_fd: Descriptor = None,
+    store: Annotated[str, typer.Option(hidden=True)] = "",
+    kept_fd: Descriptor = None,
+    end_at_once: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
     """Run the tap: fork API, media, sealing, shipping."""
     from vault.serving.tap import serve_tap
 
+    # A parent that was killed is started again and wants the calls as they are.
+    at_parents_death = signal.SIGKILL if end_at_once else signal.SIGTERM
     with failures():
         serve_tap(
-            _begin("tap", child=ready_fd is not None),
+            _begin(
+                "tap", child=ready_fd is not None, at_parents_death=at_parents_death
+            ),
             door_fd=door_fd,
             ready_fd=ready_fd,
+            store=store,
+            kept_fd=kept_fd,
         )
 
 
@@ -88,11 +101,17 @@ def web(*, door_fd: Descriptor = None, ready_fd: Descriptor = None) -> None:
         )
 
 
-def _begin(name: str, *, child: bool, quiet: bool = False) -> Installation:
+def _begin(
+    name: str,
+    *,
+    child: bool,
+    quiet: bool = False,
+    at_parents_death: int = signal.SIGTERM,
+) -> Installation:
     logs.configure(name, quiet=quiet)
     if child:
         # A parent that was killed outright cannot stop its children in order.
-        process.die_with_parent(signal.SIGTERM)
+        process.die_with_parent(at_parents_death)
     gaps = process.harden()
     logs.say_gaps(gaps)
     return Installation(config.load())

@@ -42,6 +42,9 @@ class Child:
     arguments: Callable[[], Sequence[str]]
     "Called at every start: descriptors may differ."
     descriptors: Callable[[], Sequence[int]] = field(default=lambda: ())
+    "Called before `arguments`."
+    spawned: Callable[[int], None] = field(default=lambda _: None)
+    "Told the process id when it has inherited its descriptors."
     passphrase: SecretBytes | None = field(default=None, repr=False)
     program: Sequence[str] = _VAULT
     restarts: int = 0
@@ -86,6 +89,7 @@ class Child:
             if secret_read >= 0:
                 os.close(secret_read)
         self._started, self._again = time.monotonic(), None
+        self.spawned(self.process.pid)
 
     def await_ready(
         self, *, within_s: float = _START_S, wanted: Callable[[], bool] = lambda: True

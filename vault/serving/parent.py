@@ -4,6 +4,8 @@ Guarantees:
     * The warden alone gets the passphrase, through a pipe; every other child gets
       a door to the warden, and its role belongs to that descriptor (ADR 4).
     * A warden that dies is replaced and its doors stay: no recording notices.
+    * A tap that dies leaves its sockets and call pages here, and the next one gets
+      them back (`vault.serving.keeping`).
     * Stopping goes against the stream of media: web, then the tap (calls in
       progress end ``cut`` and are sealed), then the worker, the warden last.
 
@@ -21,11 +23,13 @@ from typing import Final
 import structlog
 
 from vault import process
-from vault.config import Settings, passphrase
+from vault.config import Settings, passphrase, service_manager
 from vault.core.errors import ConfigurationError, UnavailableError
 from vault.core.secrets import SecretBytes
 from vault.serving import logs
 from vault.serving.children import Child
+from vault.serving.descriptors import Notifier, store_of
+from vault.serving.keeping import DescriptorKeeper
 from vault.serving.metrics import serve_metrics
 from vault.serving.stopping import StopRequest
 from vault.wiring import Installation
@@ -50,10 +54,17 @@ class Serve:
             role: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             for role in ROLES
         }
+        process.raise_descriptor_limit()
         self._listener = _listen(settings.socket_path)
+        manager = service_manager()
+        self._notifier = Notifier(manager.notify, watchdog_s=manager.watchdog_s)
+        self._keeper = DescriptorKeeper(
+            settings.socket_path.with_name("store.sock"), beyond=store_of(manager)
+        )
         self._children = {"warden": self._warden(passphrase(settings))}
         for role in ROLES:
             self._children[role] = self._client(role)
+        self._children["tap"] = self._tap()
 
     def _warden(self, secret: SecretBytes) -> Child:
         def descriptors() -> Sequence[int]:
@@ -80,6 +91,29 @@ class Serve:
             name=role,
             arguments=lambda: [role, "--door-fd", str(theirs)],
             descriptors=lambda: [theirs],
+        )
+
+    def _tap(self) -> Child:
+        theirs = self._doors["tap"][1].fileno()
+        ends: list[socket.socket] = []
+
+        def descriptors() -> Sequence[int]:
+            ends.append(self._keeper.hand_over())
+            return [theirs, ends[-1].fileno()]
+
+        def arguments() -> Sequence[str]:
+            words = ["tap", "--door-fd", str(theirs)]
+            words += ["--store", str(self._keeper.path)]
+            words += ["--kept-fd", str(ends[-1].fileno())]
+            # Its media workers then outlive it, and the next `serve` gets its calls.
+            return [*words, "--end-at-once"] if self._keeper.survives else words
+
+        def spawned(process_id: int) -> None:
+            ends.pop().close()
+            self._keeper.belongs_to(process_id)
+
+        return Child(
+            name="tap", arguments=arguments, descriptors=descriptors, spawned=spawned
         )
 
     def start(self) -> None:
@@ -123,16 +157,20 @@ class Serve:
             forks=str(self._settings.forks_listen),
             metrics=str(self._settings.metrics_listen),
         )
+        self._notifier.ready()
         while not self._stop.wait(_CHECK_EVERY_S):
             for child in self._children.values():
                 child.keep_alive()
+            self._notifier.beat()
         log.info(STOPPING)
+        self._notifier.stopping()
         self.stop()
 
     def stop(self) -> None:
         """Stop every child, in the order that loses nothing."""
         for name in ("web", "tap", "worker", "warden"):
             self._children[name].stop(within_s=_STOP_WITHIN_S[name])
+        self._keeper.close()
         self._listener.close()
         self._settings.socket_path.unlink(missing_ok=True)
 

@@ -6,6 +6,8 @@ not in the store to the next start.
 """
 
 import asyncio
+import socket
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -13,6 +15,7 @@ import structlog
 from vault.access.devices import Devices
 from vault.access.workgroups import Workgroups
 from vault.catalog.recordings import Recordings
+from vault.config import service_manager
 from vault.forks.app import create_forks_app
 from vault.recorder.config import RecorderConfig
 from vault.recorder.keys import load_manifest_key
@@ -21,6 +24,13 @@ from vault.recorder.service import RecorderService, Surroundings
 from vault.recorder.snapshot import SnapshotKeeper, SnapshotSources
 from vault.serving import http
 from vault.serving.children import say_ready
+from vault.serving.descriptors import (
+    NoStore,
+    Notifier,
+    NotifyStore,
+    receive_all,
+    store_of,
+)
 from vault.spool.config import SpoolConfig
 from vault.tap.config import SyncConfig, TapConfig
 from vault.tap.pool import MediaPool
@@ -34,9 +44,21 @@ log = structlog.get_logger()
 
 
 def serve_tap(
-    installation: Installation, *, door_fd: int | None, ready_fd: int | None
+    installation: Installation,
+    *,
+    door_fd: int | None,
+    ready_fd: int | None,
+    store: str = "",
+    kept_fd: int | None = None,
 ) -> None:
     """Be the tap until SIGTERM.
+
+    Args:
+        installation: Whose.
+        door_fd: The way to the warden, under `serve`.
+        ready_fd: Whom to tell that it serves, under `serve`.
+        store: Where `serve` keeps descriptors; empty for the service manager's store.
+        kept_fd: A socket with those that an earlier tap left at `serve`.
 
     Raises:
         ConfigurationError: No installation, a spool in use, or a port taken.
@@ -45,13 +67,43 @@ def serve_tap(
     settings = installation.settings
     if settings.sip_listen:
         log.warning(NO_SIP, sip_listen=settings.sip_listen)
+    manager = service_manager()
+    around = _Around(
+        notifier=Notifier(manager.notify, watchdog_s=manager.watchdog_s),
+        store=_store_at(store, kept_fd) if store else store_of(manager),
+        ready_fd=ready_fd,
+    )
     with installation.warden_client(door_fd) as warden:
-        asyncio.run(_serve(installation, warden, ready_fd))
+        asyncio.run(_serve(installation, warden, around))
 
 
-async def _serve(
-    installation: Installation, trail: Trail, ready_fd: int | None
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Around:
+    """Who started this process, and what it keeps for the next one."""
+
+    notifier: Notifier
+    store: NotifyStore | NoStore
+    ready_fd: int | None
+
+    def ready(self) -> None:
+        """Tell whoever waits that the tap serves."""
+        say_ready(self.ready_fd)
+        self.notifier.ready()
+
+
+def _store_at(path: str, kept_fd: int | None) -> NotifyStore:
+    kept = receive_all(socket.socket(fileno=kept_fd)) if kept_fd is not None else {}
+    return NotifyStore(path, handed_back=kept)
+
+
+async def _beat(notifier: Notifier) -> None:
+    """Show that the event loop runs, for as long as it does."""
+    while notifier.beat_every_s is not None:
+        notifier.beat()
+        await asyncio.sleep(notifier.beat_every_s)
+
+
+async def _serve(installation: Installation, trail: Trail, around: _Around) -> None:
     settings = installation.settings
     keeper = SnapshotKeeper(_sources(installation))
     await asyncio.to_thread(keeper.start)
@@ -91,6 +143,7 @@ async def _serve(
         ),
         spool=spool,
     )
+    beating = asyncio.create_task(_beat(around.notifier))
     await recorder.start()
     try:
         # SIGTERM ends this await (`vault.serving.http`): no new calls, then the
@@ -99,10 +152,12 @@ async def _serve(
             create_forks_app(recorder.desk, keeper, look_again=keeper.look_again),
             settings,
             "forks",
-            started=lambda: say_ready(ready_fd),
+            started=around.ready,
         )
     finally:
+        around.notifier.stopping()
         await recorder.stop()
+        beating.cancel()
         await asyncio.to_thread(keeper.stop)
 
 
