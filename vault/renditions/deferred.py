@@ -12,7 +12,7 @@ Guarantees:
     * Octets of a sender without the key cost a bounded number of trials.
 
 Left to others: order, duplicates and time (`vault.renditions.legs`), where keys
-come from (`vault.renditions.srtp_keys`).
+come from (`vault.renditions.late_keys`).
 
 Spec: RFC 3711, sections 3.3 and 3.3.1; docs/explanation/renditions.md
 """
@@ -20,8 +20,9 @@ Spec: RFC 3711, sections 3.3 and 3.3.1; docs/explanation/renditions.md
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from vault.renditions.srtp_keys import LateKey
+from vault.renditions.late_keys import LateKey
 from vault.tap.orders import MkiKey
+from vault.tap.rollover import find_rollover
 from vault.tap.rtp import FIXED_SIZE
 from vault.tap.slots import ROOM, Slots
 from vault.tap.srtp import inbound
@@ -99,11 +100,13 @@ class _KeyInUse:
         self._misses += 1
         if self._misses > _PATIENCE and self._misses % _SAMPLE:
             return None
-        for roc in self._candidates(ssrc, seq):
-            opened = self._open_at(ssrc, seq, roc, packet)
-            if opened is not None:
-                return opened
-        return None
+        named = self._shared.trial(packet)
+        if named is None:
+            return None
+        key, bare = named
+        candidates = self._candidates(ssrc, seq)
+        roc = find_rollover(self._key.crypto.suite, key, bare, candidates)
+        return None if roc is None else self._open_at(ssrc, seq, roc, packet)
 
     def _candidates(self, ssrc: int, seq: int) -> Iterator[int]:
         """Yield counters to try, the likely ones first, none twice."""

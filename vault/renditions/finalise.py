@@ -1,18 +1,17 @@
 """From sealed capture to sealed media: one call, once through.
 
-    manifest ─► parts ─► packets ─► legs ─► timeline ─► FLAC, peaks, certificate
-                  │                                                   │
-                  └─ .cut ─► .recovered                     store, addenda
+    capture ─► timeline ─► FLAC, peaks, certificate ─► store, addenda
 
 Guarantees:
     * Plaintext stays in memory: with all copies about 280 MB for an hour of two legs.
     * A damaged part costs that part; the rest is rendered and called partial.
     * Nothing is written into catalog or trail here, so any failure can be repeated.
 
-Left to others: lease, leaves and row (`vault.renditions.worker`).
+Left to others: reading the capture (`vault.renditions.reading`); lease, leaves and
+row (`vault.renditions.worker`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -20,32 +19,18 @@ from vault.catalog.values import StoredObject
 from vault.core.errors import IntegrityError, InvalidInputError, SealBrokenError
 from vault.core.flow import Reason, RecordingState, StreamStatus
 from vault.renditions import flac, m4a, peaks, quality
-from vault.renditions.deposit import RECOVERED, Deposit
-from vault.renditions.evidence import CUT, Evidence, Expected
-from vault.renditions.mixdown import Timeline, timeline_of
-from vault.renditions.packets import CaptureReader, StreamPackets
+from vault.renditions.deposit import Deposit
+from vault.renditions.evidence import Evidence, Expected
+from vault.renditions.reading import Call, CallReading, Damage, Keep
 from vault.renditions.verdict import judge
 from vault.sealing.manifest import Manifest
 from vault.sealing.metadata import SessionMetadata
 from vault.sealing.padding import unpad
-from vault.tap.capture import whole_size
 
 _WRITERS: Final[Mapping[str, type[flac.FlacWriter] | type[m4a.M4aWriter]]] = {
     flac.MEDIA_TYPE: flac.FlacWriter,
     m4a.MEDIA_TYPE: m4a.M4aWriter,
 }
-
-Keep = Callable[[], None]
-"Called now and then while working: holds the lease, or raises."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
-    """An object that is missing or not what it has to be."""
-
-    name: str
-    expected_sha256: str
-    problem: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +45,6 @@ class Finalised:
     damage: tuple[Damage, ...] = ()
     recovered: Mapping[str, str] = field(default_factory=dict)
     "Name of a recovered part → SHA-256 of the ``.cut`` object it stands for."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Call:
-    streams: tuple[StreamPackets, ...]
-    timeline: Timeline
-    cut_bytes: int
-    sources: Mapping[str, bytes]
 
 
 class Finaliser:
@@ -88,16 +65,17 @@ class Finaliser:
             manifest: Of the call.
             evidence: Its objects.
             deposit: Where to put what is made.
-            known: Current objects by the catalog: what earlier attempts recovered.
+            known: Current objects by the catalog: what earlier attempts recovered,
+                and late keys.
             keep: Holds the lease.
         """
         self._manifest = manifest
         self._evidence = evidence
         self._deposit = deposit
-        self._known = known
         self._keep = keep
-        self._damage: list[Damage] = []
-        self._recovered: dict[str, str] = {}
+        self._reading = CallReading(
+            manifest, evidence, known=known, keep=keep, deposit=deposit
+        )
 
     def finalise(self) -> Finalised:
         """Render the call and describe the result.
@@ -106,12 +84,12 @@ class Finaliser:
             UnavailableError: Safe to retry; what was stored is not named anywhere.
         """
         metadata = self._metadata()
-        call = self._read_call()
+        call = self._reading.read()
         verdict = judge(
             call.streams,
             self._manifest.streams,
             how=self._manifest.how,
-            damaged=bool(self._damage),
+            damaged=bool(self._reading.damage),
         )
         self._certify(call)
         return Finalised(
@@ -121,8 +99,8 @@ class Finaliser:
             summary=quality.summary(call.streams, self._manifest.streams, call.timeline)
             or None,
             metadata=metadata,
-            damage=tuple(self._damage),
-            recovered=self._recovered,
+            damage=tuple(self._reading.damage),
+            recovered=self._reading.recovered,
         )
 
     def convert(self, media_type: str) -> None:
@@ -135,9 +113,9 @@ class Finaliser:
         """
         if media_type not in _WRITERS:
             raise InvalidInputError("not a format that renditions have")
-        call = self._read_call()
-        if self._damage:
-            raise SealBrokenError(f"{self._damage[0].name} is damaged")
+        call = self._reading.read()
+        if self._reading.damage:
+            raise SealBrokenError(f"{self._reading.damage[0].name} is damaged")
         writer = _WRITERS[media_type](channels=len(call.timeline.channels))
         for block in call.timeline.blocks():
             self._keep()
@@ -157,60 +135,11 @@ class Finaliser:
             if metadata.recording_id != self._manifest.recording_id:
                 raise SealBrokenError("the session metadata is another recording's")
         except IntegrityError as exc:
-            self._damaged(newest, exc)
+            self._reading.damaged(newest, exc)
             return None
         return replace(metadata, ended=metadata.ended or self._manifest.ended)
 
-    def _read_call(self) -> _Call:
-        reader = CaptureReader()
-        sources: dict[str, bytes] = {}
-        for one in self._manifest.objects:
-            if not one.name.startswith("capture/"):
-                continue
-            expected = Expected.of(one)
-            try:
-                for block in self._plaintext(expected):
-                    self._keep()
-                    reader.feed(block)
-                sources[one.name] = one.sha256
-            except IntegrityError as exc:
-                self._damaged(expected, exc)
-            reader.end_part()
-        streams = reader.finish()
-        return _Call(
-            streams=streams,
-            timeline=timeline_of(streams),
-            cut_bytes=reader.cut_bytes,
-            sources=sources,
-        )
-
-    def _plaintext(self, part: Expected) -> Iterator[bytes]:
-        if not part.name.endswith(CUT):
-            yield from self._evidence.stream(part)
-            return
-        name = part.name.removesuffix(CUT) + RECOVERED
-        if name in self._known:
-            before = self._known[name]
-            yield from self._evidence.stream(
-                Expected(
-                    name=name, size=before.size, sha256=bytes.fromhex(before.sha256)
-                )
-            )
-            return
-        yield self._recover(part)
-
-    def _recover(self, part: Expected) -> bytes:
-        """Seal again what verifies of a ``.cut`` part, up to its last whole record."""
-        octets = self._evidence.rescue(part)
-        whole = octets[: whole_size(octets)]
-        if whole:
-            made = self._deposit.put_recovered(
-                part.name.removesuffix(CUT), whole, sources={part.name: part.sha256}
-            )
-            self._recovered[made.object.name] = part.sha256.hex()
-        return whole
-
-    def _certify(self, call: _Call) -> None:
+    def _certify(self, call: Call) -> None:
         """Make and store rendition, peaks and certificate."""
         labels = [each.label for each in call.timeline.channels]
         drawn = peaks.PeaksWriter(labels=labels)
@@ -241,16 +170,8 @@ class Finaliser:
                 timeline=call.timeline,
                 peaks=drawn,
                 cut_bytes=call.cut_bytes,
+                parts=call.parts,
             ),
             media_type=quality.MEDIA_TYPE,
             sources=call.sources,
-        )
-
-    def _damaged(self, expected: Expected, exc: IntegrityError) -> None:
-        self._damage.append(
-            Damage(
-                name=expected.name,
-                expected_sha256=expected.sha256.hex(),
-                problem=str(exc),
-            )
         )

@@ -48,6 +48,7 @@ class Catalog(Protocol):
         month: str | None = None,
         summary: Sequence[StreamStatus] | None = None,
         worker: str | None = None,
+        fulfils: Sequence[str] = (),
     ) -> None:
         """Write down a result in one transaction and end the lease."""
         ...

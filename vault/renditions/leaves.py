@@ -16,7 +16,8 @@ from vault.audit.entry import Action, Draft, Result
 from vault.core.flow import Actor, ActorKind, Caller, Reason, RecordingState
 from vault.core.ids import RecordingId
 from vault.renditions.deposit import RECOVERED, Made
-from vault.renditions.finalise import Damage, Finalised
+from vault.renditions.finalise import Finalised
+from vault.renditions.reading import Damage
 
 WORKER: Final = Caller(actor=Actor(kind=ActorKind.PROCESS, id="worker"))
 _CUT: Final = ".cut"

@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vault.renditions.g711 import RATE_HZ
+from vault.core.clock import NS_PER_S
 from vault.renditions.packets import PacketTable
 
 Index = NDArray[np.int64]
@@ -36,8 +36,6 @@ _MAX_TICKS: Final = 48_000 // 4
 
 _OVERLAP_NS: Final = 1_000_000_000
 "How long two SSRCs may overlap and still be one voice that moved."
-
-_NS_PER_SAMPLE: Final = 1_000_000_000 // RATE_HZ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -149,5 +147,9 @@ def _jitter_ns(packets: PacketTable, rows: Index) -> list[float]:
     """
     sent = np.diff(packets.timestamp[rows]).view(np.int32).astype(np.int64)
     arrived = np.diff(packets.arrival_ns[rows])
-    transit = np.abs(arrived - sent * _NS_PER_SAMPLE).tolist()
+    # Without a clock a timestamp says nothing about time.
+    clock_hz = packets.clock_hz[rows][1:].astype(np.int64)
+    known = clock_hz > 0
+    spoken = sent * NS_PER_S // np.where(known, clock_hz, 1)
+    transit = np.where(known, np.abs(arrived - spoken), 0).tolist()
     return list(accumulate(transit, lambda j, d: j + (d - j) / 16, initial=0.0))

@@ -82,6 +82,8 @@ class StreamPackets:
     malformed: int
     unsupported: Mapping[str, int]
     "Encoding name → packets that cannot be rendered."
+    events: Mapping[str, int]
+    "Event name → how often; without those that announce the stream."
 
     @property
     def codec(self) -> str:
@@ -99,6 +101,17 @@ class StreamPackets:
         return int(np.count_nonzero(self.packets.samples))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartSpan:
+    """One part of a capture, as a reader went through it."""
+
+    name: str
+    "As the manifest has it."
+    first_ns: int | None
+    "Arrival of its first RTP packet by time, and of its last; None without any."
+    last_ns: int | None
+
+
 class CaptureReader:
     """Takes the plaintext of a capture, block by block, part by part."""
 
@@ -110,6 +123,7 @@ class CaptureReader:
         self.malformed_events = 0
         self.cut_bytes = 0
         "Octets of records that a part's end cut off."
+        self.parts: list[PartSpan] = []
 
     def feed(self, block: bytes) -> None:
         """Read the records that *block* completes."""
@@ -117,9 +131,18 @@ class CaptureReader:
             for start, stop in _between_events(rows):
                 self._take(rows[start:stop])
 
-    def end_part(self) -> None:
-        """Say that a part is over: no record reaches from one into the next."""
+    def end_part(self, name: str = "") -> None:
+        """Say that part *name* is over: no record reaches from one into the next."""
         self.cut_bytes += self._scanner.end()
+        spans = [each.end_part() for each in self._streams.values()]
+        found = [one for one in spans if one is not None]
+        self.parts.append(
+            PartSpan(
+                name=name,
+                first_ns=min((first for first, _ in found), default=None),
+                last_ns=max((last for _, last in found), default=None),
+            )
+        )
 
     def finish(self) -> tuple[StreamPackets, ...]:
         """Return what every stream sent, in order of stream numbers."""
@@ -149,6 +172,9 @@ class CaptureReader:
             said = parse_event(record)
             if said["event"] in {Event.STREAM_ADDED, Event.STREAM_CHANGED}:
                 self._stream(record.stream).announce(said)
+            elif record.stream != WHOLE_CALL:
+                # Also events that this version does not know: they change nothing.
+                self._stream(record.stream).events[str(said["event"])] += 1
         except MalformedPacketError:
             self.malformed_events += 1
 
@@ -169,7 +195,9 @@ class _Stream:
         self._label, self._media = f"stream{number + 1}", "audio"
         self._suite = ""
         self._payloads = PayloadTable.of({})
+        self.events: Counter[str] = Counter()
         self._columns: list[_Columns] = []
+        self._in_part = 0
         self._payload = bytearray()
         self._rtcp = self._undecryptable = self._recovered = self._malformed = 0
         self._unsupported: Counter[str] = Counter()
@@ -189,6 +217,16 @@ class _Stream:
         self._label, self._media = label or self._label, media
         self._suite = str(said.get("suite", ""))
         self._deferred.announce(self._number, self._label)
+
+    def end_part(self) -> tuple[int, int] | None:
+        """Return when the first and last packet of the part arrived, if any did."""
+        mine = [each.arrival_ns for each in self._columns[self._in_part :]]
+        self._in_part = len(self._columns)
+        if not mine:
+            return None
+        return min(int(each.min()) for each in mine), max(
+            int(each.max()) for each in mine
+        )
 
     def take(self, rows: Octets) -> None:
         """Take records of this stream that are equally long, none an event."""
@@ -271,6 +309,7 @@ class _Stream:
             recovered=self._recovered,
             malformed=self._malformed,
             unsupported=dict(self._unsupported),
+            events=dict(self.events),
         )
 
 

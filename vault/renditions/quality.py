@@ -11,26 +11,24 @@ Spec: docs/reference/formats/quality.md; RFC 3550, sections 6.4.1 and A.3
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import numpy as np
-
 from vault.core import canonical
 from vault.core.canonical import JsonObject
 from vault.core.clock import rfc3339
 from vault.core.flow import StreamStatus
 from vault.core.ids import RecordingId
-from vault.renditions.g711 import RATE_HZ
+from vault.core.media import SrtpSuite
 from vault.renditions.legs import Leg, Run, legs_of
+from vault.renditions.measures import gaps, skew_ppm
 from vault.renditions.mixdown import Timeline, Track
-from vault.renditions.packets import StreamPackets
+from vault.renditions.packets import PartSpan, StreamPackets
 from vault.renditions.peaks import PeaksWriter
 from vault.sealing.manifest import Manifest, StreamCount
 
 MEDIA_TYPE: Final = "application/json"
 
-_GAP: Final = RATE_HZ // 100
-"Samples without a packet that make a gap: 10 ms."
+_MAY_BE_KEPT: Final = ("unauthenticated", "unknown-mki", "too-old")
+"Reasons for which the tap rejects a packet and may keep it verbatim."
 
-_GAPS_LISTED: Final = 200
 _NS_PER_US: Final = 1000
 
 
@@ -42,6 +40,7 @@ def certificate(
     timeline: Timeline,
     peaks: PeaksWriter,
     cut_bytes: int,
+    parts: Sequence[PartSpan] = (),
 ) -> bytes:
     """Return the certificate of one call as canonical JSON."""
     tracks = _tracks(timeline)
@@ -54,6 +53,7 @@ def certificate(
             "origin": rfc3339(timeline.origin_ns),
             "duration_ms": timeline.duration_ms,
             "cut_bytes": cut_bytes,
+            "parts": [_part(each) for each in parts],
             "channels": [
                 {"label": channel.label, "silence_ms": peaks.quiet_ms(number)}
                 for number, channel in enumerate(timeline.channels)
@@ -96,8 +96,9 @@ def _legs(stream: StreamPackets, track: Track | None) -> tuple[Leg, ...]:
 def _status(
     stream: StreamPackets, counted: StreamCount | None, track: Track | None
 ) -> StreamStatus:
-    missing = sum(run.lost for leg in _legs(stream, track) for run in leg)
-    lost = _lost(missing, counted)
+    legs = _legs(stream, track)
+    missing = sum(run.lost for leg in legs for run in leg)
+    lost = _lost(missing, counted, legs)
     codec = stream.codec or _offered(counted)
     if counted is None:
         packets = len(stream.packets)
@@ -116,15 +117,26 @@ def _status(
         codec=codec,
         suite=counted.suite,
         packets_received=counted.received,
-        packets_authentic=counted.authentic,
+        packets_authentic=counted.authentic + stream.recovered,
         packets_lost=lost,
-        packets_undecryptable=counted.undecryptable_kept,
-        packets_rejected=counted.rejected,
+        packets_undecryptable=max(0, counted.undecryptable_kept - stream.recovered),
+        packets_rejected=_still_rejected(counted.rejected, stream.recovered),
         rtcp_packets=counted.rtcp,
     )
 
 
-def _lost(missing: int, counted: StreamCount | None) -> int:
+def _still_rejected(rejected: Mapping[str, int], recovered: int) -> Mapping[str, int]:
+    """Return what is rejected still: a packet that a late key opened is authentic."""
+    left = dict(rejected)
+    for reason in _MAY_BE_KEPT:
+        fewer = min(recovered, left.get(reason, 0))
+        if fewer:
+            left[reason] -= fewer
+            recovered -= fewer
+    return {reason: count for reason, count in left.items() if count}
+
+
+def _lost(missing: int, counted: StreamCount | None, legs: Sequence[Leg] = ()) -> int:
     """Return how many of the packets missing from the capture the network lost.
 
     While a call is paused the tap receives packets and discards them; those are no
@@ -132,6 +144,9 @@ def _lost(missing: int, counted: StreamCount | None) -> int:
     """
     if counted is None or not counted.ssrcs:
         return missing
+    known = {each.ssrc for each in counted.ssrcs}
+    if any(run.ssrc not in known for leg in legs for run in leg):
+        return missing  # a late key opened what the tap could not count
     spans = ((each.last - each.first + 1 - each.packets) for each in counted.ssrcs)
     return min(missing, sum(max(0, each) for each in spans))
 
@@ -147,12 +162,14 @@ def _stream(
     legs = _legs(stream, track)
     runs = [run for leg in legs for run in leg]
     missing = sum(run.lost for run in runs)
-    lost = _lost(missing, counted)
+    lost = _lost(missing, counted, legs)
     return {
         "stream": stream.stream,
         "label": stream.label,
         "media": stream.media,
         "codec": stream.codec,
+        "suite": stream.suite,
+        "protection": _protection(stream.suite),
         "received": sum(run.received for run in runs),
         "expected": sum(run.expected for run in runs),
         "lost": lost,
@@ -162,18 +179,41 @@ def _stream(
         "jitter_max_us": max((_us(run.jitter_max_ns) for run in runs), default=0),
         "rtcp": stream.rtcp,
         "undecryptable": stream.undecryptable,
+        "recovered": stream.recovered,
         "malformed": stream.malformed,
         "unsupported": dict(stream.unsupported),
+        "events": dict(stream.events),
         "kernel_drops": counted.kernel_drops if counted else 0,
         "rejected": dict(counted.rejected) if counted else {},
-        "gaps": _gaps(track),
+        "gaps": gaps(track),
         "ssrcs": [
-            _ssrc(run, leg=number) for number, leg in enumerate(legs) for run in leg
+            _ssrc(run, skew=skew_ppm(stream.packets, run), leg=number)
+            for number, leg in enumerate(legs)
+            for run in leg
         ],
     }
 
 
-def _ssrc(run: Run, *, leg: int) -> JsonObject:
+def _part(part: PartSpan) -> JsonObject:
+    return {
+        "name": part.name,
+        "first": None if part.first_ns is None else rfc3339(part.first_ns),
+        "last": None if part.last_ns is None else rfc3339(part.last_ns),
+    }
+
+
+def _protection(suite: str) -> str:
+    """Say what a suite is worth, in one of four words."""
+    try:
+        known = SrtpSuite(suite)
+    except ValueError:
+        return "unknown"
+    if known.is_plain:
+        return "none"
+    return "srtp-short-tag" if known.has_short_tag else "srtp"
+
+
+def _ssrc(run: Run, *, skew: int | None, leg: int) -> JsonObject:
     return {
         "ssrc": run.ssrc,
         "leg": leg,
@@ -185,34 +225,9 @@ def _ssrc(run: Run, *, leg: int) -> JsonObject:
         "reordered": run.reordered,
         "jitter_last_us": _us(run.jitter_last_ns),
         "jitter_max_us": _us(run.jitter_max_ns),
+        "skew_ppm": skew,
     }
 
 
 def _us(time_ns: int) -> int:
     return time_ns // _NS_PER_US
-
-
-def _gaps(track: Track | None) -> JsonObject:
-    """Return where a stream has no packets between its first and its last one."""
-    if track is None or not len(track.spans):
-        return {"count": 0, "total_ms": 0, "longest_ms": 0, "spans_ms": []}
-    spans = track.spans
-    order = np.argsort(spans.position, kind="stable")
-    first = spans.position[order]
-    end = np.maximum.accumulate(first + spans.samples[order])
-    missing = first[1:] - end[:-1]
-    found = np.flatnonzero(missing >= _GAP)
-    lengths, starts = missing[found], end[found]
-    return {
-        "count": len(found),
-        "total_ms": int(lengths.sum()) * 1000 // RATE_HZ,
-        "longest_ms": int(lengths.max(initial=0)) * 1000 // RATE_HZ,
-        "spans_ms": [
-            [at * 1000 // RATE_HZ, length * 1000 // RATE_HZ]
-            for at, length in zip(
-                starts[:_GAPS_LISTED].tolist(),
-                lengths[:_GAPS_LISTED].tolist(),
-                strict=True,
-            )
-        ],
-    }

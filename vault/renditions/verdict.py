@@ -7,7 +7,8 @@
     audio, but a line whose codec we cannot decode            partial   codec-unsupp…
     audio, nothing of the above                               ready
     no audio, packets that failed authentication              partial   srtp-unauthen…
-    no audio, packets in codecs that we cannot decode         partial   codec-unsupp…
+    no audio, packets in codecs that we cannot decode, or
+    of a screen                                               partial   codec-unsupp…
     no audio                                                  failed    no-media
 
     * failed where nothing can be played.  The first line that fits decides.
@@ -32,7 +33,7 @@ _MANY: Final = 25
 _SHARE: Final = 100
 "One packet in so many is enough, too: short calls have few."
 
-_UNAUTHENTICATED: Final = "unauthenticated"
+_UNAUTHENTICATED: Final = ("unauthenticated", "unknown-mki")
 "As the tap's counters spell it."
 
 
@@ -64,7 +65,11 @@ def judge(
     if damaged:
         state = RecordingState.PARTIAL if playable else RecordingState.FAILED
         return Verdict(state=state, reason=Reason.STORE_DAMAGED)
+    screen = any(each.media != "audio" and len(each.packets) for each in streams)
     reason = _reason(audio, counted, how=how, playable=playable)
+    if reason is Reason.NO_MEDIA and screen:
+        # The capture holds media, so this is no failure.
+        reason = Reason.CODEC_UNSUPPORTED
     if reason is None:
         return Verdict(state=RecordingState.READY)
     if reason is Reason.NO_MEDIA:
@@ -106,13 +111,16 @@ def _unauthenticated(
     """Return whether media failed authentication, and not just a stray packet.
 
     Where something can be played, a few forged packets from anywhere must not make
-    every recording partial; where nothing can, one is the only explanation.
+    every recording partial; where nothing can, one is the only explanation.  What a
+    late key opened is authentic.
     """
     failed: dict[int, int] = {each.stream: each.undecryptable for each in audio}
     received = {each.stream: len(each.packets) for each in audio}
+    recovered = {each.stream: each.recovered for each in audio}
     for each in counted:
-        rejected = each.rejected.get(_UNAUTHENTICATED, 0)
-        most = max(rejected, each.undecryptable_kept, failed.get(each.stream, 0))
+        rejected = sum(each.rejected.get(reason, 0) for reason in _UNAUTHENTICATED)
+        most = max(rejected, each.undecryptable_kept) - recovered.get(each.stream, 0)
+        most = max(most, failed.get(each.stream, 0))
         failed[each.stream] = most
         received[each.stream] = max(each.received, received.get(each.stream, 0))
     if any_counts:

@@ -16,6 +16,8 @@ Guarantees:
     * No object counts before its leaf is durable and its row is committed.
     * A call that the renderer cannot stand is set aside after five attempts, and
       does not keep others waiting.
+    * A call that is made anew because keys came late keeps what it has until
+      everything new is there.
 
 Left to others: what is made (`vault.renditions.finalise`), states
 (`vault.catalog.states`).
@@ -27,11 +29,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from vault.catalog.values import RecordingRow, StoredObject
+from vault.catalog.values import REVISION, RecordingRow, StoredObject
 from vault.core.clock import Clock, system_clock_ns
 from vault.core.errors import (
     ConflictError,
     IntegrityError,
+    SealBrokenError,
     ThrottledError,
     UnavailableError,
     VaultError,
@@ -39,12 +42,14 @@ from vault.core.errors import (
 from vault.core.flow import Purpose, Reason, RecordingState
 from vault.core.ids import RecordingId
 from vault.objects.interfaces import ObjectStore
+from vault.renditions import flac
 from vault.renditions.config import WorkerConfig
 from vault.renditions.deposit import AddendumKey, Deposit, Made
 from vault.renditions.evidence import CUT, MANIFEST, Evidence, read_manifest
-from vault.renditions.finalise import Damage, Finalised, Finaliser
+from vault.renditions.finalise import Finalised, Finaliser
 from vault.renditions.interfaces import Catalog, Stop, TapKeys
 from vault.renditions.leaves import WORKER, finished_drafts, made_draft
+from vault.renditions.reading import Damage
 from vault.sealing.manifest import Manifest
 from vault.trust.interfaces import (
     IndexToken,
@@ -56,10 +61,12 @@ from vault.trust.interfaces import (
 
 FINISHED = "renditions.call.finished"
 CONVERTED = "renditions.call.converted"
+REVISED = "renditions.call.revised"
 GIVEN_BACK = "renditions.call.given-back"
 OUTAGE = "renditions.outage"
 
 _PLAYABLE = frozenset({RecordingState.READY, RecordingState.PARTIAL})
+_SETTLED = _PLAYABLE | {RecordingState.FAILED}
 _OUTAGES = (UnavailableError, ThrottledError)
 _log = structlog.get_logger()
 
@@ -148,7 +155,10 @@ class RenderWorker:
             return  # the lease lapses by itself
 
     def _work(self, row: RecordingRow) -> None:
-        if row.state in _PLAYABLE:
+        wishes = tuple(each for each in row.wanted if each.startswith(REVISION))
+        if wishes and row.state in _SETTLED:
+            self._revise(row, wishes)
+        elif row.state in _PLAYABLE:
             self._convert(row)
         else:
             self._finalise(row)
@@ -172,20 +182,28 @@ class RenderWorker:
             )
             self._write_down(row, result, (), None)
             return
-        finaliser = Finaliser(
+        try:
+            result = self._finaliser(row, manifest, evidence, deposit).finalise()
+            sealed = self._sealed_row(result)
+        except BaseException:
+            deposit.discard()
+            raise
+        self._write_down(row, result, deposit.made, sealed)
+
+    def _finaliser(
+        self,
+        row: RecordingRow,
+        manifest: Manifest,
+        evidence: Evidence,
+        deposit: Deposit,
+    ) -> Finaliser:
+        return Finaliser(
             manifest,
             evidence,
             deposit,
             known=self._catalog.objects(row.id),
             keep=self._lease(row.id),
         )
-        try:
-            result = finaliser.finalise()
-            sealed = self._sealed_row(result)
-        except BaseException:
-            deposit.discard()
-            raise
-        self._write_down(row, result, deposit.made, sealed)
 
     def _sealed_row(self, result: Finalised) -> "_SealedRow | None":
         if result.metadata is None:
@@ -221,6 +239,8 @@ class RenderWorker:
         result: Finalised,
         made: Sequence[Made],
         sealed: "_SealedRow | None",
+        *,
+        fulfils: Sequence[str] = (),
     ) -> None:
         # The leaves come first: a row may only name what the trail knows.
         self._trail.append(*finished_drafts(row.id, result, made))
@@ -235,26 +255,58 @@ class RenderWorker:
             month=sealed.month if sealed else None,
             summary=result.summary,
             worker=self._config.name,
+            fulfils=fulfils,
         )
         _log.info(
-            FINISHED,
+            REVISED if fulfils else FINISHED,
             recording=row.id,
             state=str(result.state),
             reason=str(result.reason or ""),
             duration_ms=result.duration_ms,
         )
 
+    # -- keys that came late ----------------------------------------------
+
+    def _revise(self, row: RecordingRow, wishes: Sequence[str]) -> None:
+        manifest, evidence, deposit = self._opened(row)
+        try:
+            result = self._made_anew(row, manifest, evidence, deposit)
+        except BaseException:
+            deposit.discard()
+            raise
+        self._write_down(row, result, deposit.made, None, fulfils=wishes)
+
+    def _made_anew(
+        self,
+        row: RecordingRow,
+        manifest: Manifest,
+        evidence: Evidence,
+        deposit: Deposit,
+    ) -> Finalised:
+        """Make what there is once more, in every format.
+
+        Raises:
+            SealBrokenError: The capture is damaged: what could be played before is
+                worth more than what is left.
+        """
+        result = self._finaliser(row, manifest, evidence, deposit).finalise()
+        if result.damage or result.state is RecordingState.FAILED:
+            raise SealBrokenError("late keys give nothing that could be played")
+        formats = {
+            each.media_type
+            for each in self._catalog.objects(row.id).values()
+            if each.kind == "rendition"
+        }
+        for media_type in sorted(formats - {flac.MEDIA_TYPE}):
+            again = self._finaliser(row, manifest, evidence, deposit)
+            again.convert(media_type)
+        return result
+
     # -- another format ---------------------------------------------------
 
     def _convert(self, row: RecordingRow) -> None:
         manifest, evidence, deposit = self._opened(row)
-        finaliser = Finaliser(
-            manifest,
-            evidence,
-            deposit,
-            known=self._catalog.objects(row.id),
-            keep=self._lease(row.id),
-        )
+        finaliser = self._finaliser(row, manifest, evidence, deposit)
         try:
             for media_type in row.wanted:
                 finaliser.convert(media_type)
