@@ -1,8 +1,10 @@
-"""``recordings``: where they stand, and one of them as a file, for an operator.
+"""``recordings``: where they stand, one as a file, and late keys, for an operator.
 
 Guarantees: an export is on the trail before its first octet leaves; a file that is
-there is whole, and private until its owner decides otherwise.  The other commands
-open nothing: they tell states and sizes, nothing of what was said or by whom.
+there is whole, and private until its owner decides otherwise.  Keys that are handed
+in are never printed, and are read from a private file or standard input, never from
+the command line.  The other commands open nothing: they tell states and sizes, nothing
+of what was said or by whom.
 """
 
 import os
@@ -24,9 +26,13 @@ from vault.core.flow import MediaPart
 from vault.core.ids import parse_recording_id
 from vault.playback.choice import FLAC
 from vault.playback.export import Export
+from vault.recorder.keys import load_manifest_key
+from vault.renditions.deposit import AddendumKey
+from vault.renditions.late_keys import MAX_FILE_BYTES, LateKeys
 from vault.renditions.pcapng import to_pcapng
+from vault.renditions.recovering import Recovery
 from vault.serving.borrowed import borrowed_warden, operator
-from vault.wiring import Installation
+from vault.wiring import WORKER_NAME, Installation
 
 recordings = typer.Typer(
     no_args_is_help=True, help="Recordings, as the catalog has them."
@@ -127,6 +133,55 @@ def recordings_export(
             show_json({"file": str(output), "format": str(format), "bytes": written})
     else:
         note(f"{written} octets of {format}")
+
+
+@recordings.command("recover")
+def recordings_recover(
+    recording: Annotated[str, typer.Argument(help="Its id.")],
+    srtp_key_file: Annotated[
+        Path,
+        typer.Option(help="Keys that came late, mode 0600; - for standard input."),
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Open packets that failed authentication with SRTP keys that came late."""
+    with failures():
+        late = _late_keys(srtp_key_file)
+        installation = Installation(config.load())
+        installation.require("worker/addendum.key", "keys/roster.json")
+        id = parse_recording_id(recording)
+        signing = load_manifest_key(
+            installation.folder / "worker" / "addendum.key", name=WORKER_NAME
+        )
+        with borrowed_warden(installation) as warden:
+            opened = Recovery(
+                catalog=Recordings(installation.catalog),
+                store=installation.stores.media,
+                keys=warden,
+                trail=warden,
+                signer=AddendumKey(name=WORKER_NAME, private=signing.private),
+                tap_keys=lambda: installation.roster().tap_keys(),
+            ).hand_in(id, late, caller=operator())
+    if as_json:
+        show_json(
+            {
+                "id": id,
+                "recovered": opened.recovered,
+                "undecryptable": opened.undecryptable,
+            }
+        )
+        return
+    say(
+        f"{opened.recovered} packets opened, {opened.undecryptable} still fail "
+        "authentication; a worker makes the recording anew"
+    )
+
+
+def _late_keys(file: Path) -> LateKeys:
+    if str(file) == "-":
+        return LateKeys.parse(sys.stdin.buffer.read(MAX_FILE_BYTES + 1))
+    return LateKeys.parse(config.read_secret(file).reveal())
 
 
 def _watched(blocks: Iterable[bytes], bar: Progress, task: TaskID) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ Left to others: making the call anew (`vault.renditions.worker`), who may hand k
 (the warden's roles; the machine's own accounts).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -53,12 +53,12 @@ class Catalog(Protocol):
         """Return one recording, or raise `NotFoundError`."""
         ...
 
-    def objects(self, recording_id: RecordingId) -> "dict[str, StoredObject]":
+    def objects(self, recording_id: RecordingId) -> Mapping[str, StoredObject]:
         """Return the current objects of a recording by name."""
         ...
 
     def revise(
-        self, recording_id: RecordingId, objects: "tuple[StoredObject, ...]"
+        self, recording_id: RecordingId, objects: Sequence[StoredObject]
     ) -> None:
         """Add *objects* and ask for the recording to be made anew."""
         ...

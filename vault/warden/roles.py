@@ -57,7 +57,7 @@ PERMITS: Final[Mapping[Role, Permit]] = MappingProxyType(
     {
         Role.CLI: Permit(
             calls=frozenset({_APPEND, _RELEASE, _OPEN_ROWS, _TOKENS, _HEALTH}),
-            purposes=frozenset({Purpose.EXPORT}),
+            purposes=frozenset({Purpose.EXPORT, Purpose.RECOVER}),
             actors=frozenset({ActorKind.USER, ActorKind.OPERATOR}),
         ),
         Role.TAP: Permit(calls=frozenset({_APPEND, _HEALTH})),

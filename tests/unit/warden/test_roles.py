@@ -49,7 +49,7 @@ def request_of(call: str, role: Role) -> m.Request:
         (
             Role.CLI,
             {"append", "release", "open_rows", "tokens", "health"},
-            {Purpose.EXPORT},
+            {Purpose.EXPORT, Purpose.RECOVER},
         ),
     ],
 )
