@@ -119,6 +119,7 @@ class Settings(BaseSettings):
     media_ports: str = "40000-49999"
     media_workers: int = Field(default=0, ge=0, le=64)
     "Media worker processes; 0 means one per core, at most 4."
+    media_streams_per_worker: int = Field(default=3500, ge=1, le=100_000)
     sweep_ms: int = Field(default=200, ge=20, le=1000)
 
     tls_cert: Path | None = None
@@ -139,6 +140,10 @@ class Settings(BaseSettings):
     spool_dir: Path | None = None
     spool_quota_bytes: int = Field(default=20 * GIB, ge=1 << 20)
     spool_reserve_bytes: int = Field(default=256 << 20, ge=1 << 20)
+    spool_emergency_bytes: int = Field(default=64 << 20, ge=0, le=1 << 34)
+    "Allocated beforehand, for running calls that meet a full disk."
+    ship_bytes_per_s: int = Field(default=0, ge=0)
+    "Octets per second that one process sends to an s3 store; 0 means no limit."
 
     session_idle_s: int = Field(default=1800, ge=10)
     "A call without a packet for so long ends as ``timeout``."

@@ -69,17 +69,25 @@ class TestSyncer:
 
         run(tmp_path, scene, interval_s=0.05, alarm_s=0.2)
 
-    @pytest.mark.parametrize("line", ["failed EIO", "synced 2.5"])
-    def test_that_reports_trouble_refuses_until_it_is_over(
-        self, tmp_path: Path, line: str
-    ) -> None:
+    def test_that_is_slow_refuses_until_it_is_over(self, tmp_path: Path) -> None:
         syncer = Syncer(SyncConfig(folder=tmp_path))
-        syncer._take(line)
+        syncer._take("synced 2.5")
         with pytest.raises(SpoolFullError):
             syncer.check()
         syncer._take("synced 0.010")
 
         syncer.check()
+
+    def test_that_failed_refuses_for_good_and_says_so(self, tmp_path: Path) -> None:
+        told: list[str] = []
+        syncer = Syncer(SyncConfig(folder=tmp_path))
+        syncer.tell(told.append)
+        syncer._take("failed EIO")
+        syncer._take("synced 0.010")
+
+        with pytest.raises(SpoolFullError, match="start the tap anew"):
+            syncer.check()
+        assert (["syncfs: EIO"], "EIO") == (told, syncer.failure)
 
     def test_stops_when_its_supervisor_does(self, tmp_path: Path) -> None:
         pids = []

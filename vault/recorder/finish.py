@@ -217,7 +217,7 @@ def stream_count(counters: StreamCounters) -> StreamCount:
 def _describe(
     folder: SessionFolder, name: str, known: bytes | None
 ) -> ManifestObject | None:
-    """Describe one object; None where not even its header was written.
+    """Describe one object; None where nothing of it was ever durable.
 
     *known* is its digest, where it is durable already.
     """
@@ -226,10 +226,11 @@ def _describe(
     with folder.open(name) as file, translated(f"{folder.recording_id} {name}"):
         size = os.fstat(file.fileno()).st_size
         header = file.read(HEADER_SIZE)
-        if len(header) < HEADER_SIZE:
-            return None
         file.seek(0)
         sha256 = known or hashlib.file_digest(file, "sha256").digest()
+    # A power cut leaves what nobody was told of short, or full of zeros.
+    if len(header) < HEADER_SIZE or not header.strip(b"\0"):
+        return None
     chunks = whole_chunks(size) if name.endswith(CUT) else chunk_count(size)
     return ManifestObject(
         name=name,

@@ -10,6 +10,7 @@ Left to others: picking the parts (`vault.wiring`), HTTP (`vault.forks`).
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,6 +48,10 @@ class RunningTap(MediaTap, Protocol):
 
 class RunningDisk(Disk, Protocol):
     """A disk that is synced by a process of its own (`vault.tap.syncer.Syncer`)."""
+
+    def tell(self, failed: Callable[[str], None]) -> None:
+        """Call *failed* with the reason when a sync fails."""
+        ...
 
     async def start(self) -> None:
         """Start to sync."""
@@ -135,6 +140,7 @@ class RecorderService:
         self.outbox.start()
         self._opener.start(self.spool)
         self.shipper.start()
+        self._around.disk.tell(self.spool.disk.fail)
         await self._around.disk.start()
         await self._around.media.start()
         self._watch = asyncio.create_task(watch(self.desk, self._config))

@@ -111,6 +111,7 @@ async def _serve(installation: Installation, trail: Trail, around: _Around) -> N
         directory=settings.spool_folder,
         quota_bytes=settings.spool_quota_bytes,
         reserve_bytes=settings.spool_reserve_bytes,
+        emergency_bytes=settings.spool_emergency_bytes,
     )
     spool.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     recorder = RecorderService(
@@ -120,6 +121,7 @@ async def _serve(installation: Installation, trail: Trail, around: _Around) -> N
                     listen=settings.media_listen,
                     ports=settings.media_port_range,
                     workers=settings.media_workers,
+                    streams_per_worker=settings.media_streams_per_worker,
                     tick_s=settings.sweep_ms / 1000,
                 )
             ),

@@ -4,8 +4,10 @@ A media worker never syncs (it took 5 to 93 ms here, and packets would wait).
 This small process syncs the spool's file system twice a second and says how
 long it took; `Syncer` in the supervisor listens.
 
-Guarantees: while syncs fail, take longer than two seconds or are not heard of,
-`Syncer.check` raises, and no new session is accepted.
+Guarantees: while syncs take longer than two seconds or are not heard of,
+`Syncer.check` raises, and no new session is accepted.  Once a sync has failed it
+raises until the supervisor starts anew: the kernel may have dropped what it could
+not write, and the next sync would succeed without it.
 
 Left to others: refusing (`vault.recorder`), syncing at the end of a call
 (`vault.spool`).
@@ -21,6 +23,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +51,8 @@ class Syncer:
         self._process: subprocess.Popen[bytes] | None = None
         self._unread = b""
         self._trouble = ""
+        self._failure = ""
+        self._tell: Callable[[str], None] | None = None
         self._heard_s = 0.0
         self._restart: asyncio.TimerHandle | None = None
 
@@ -67,12 +72,28 @@ class Syncer:
             await asyncio.to_thread(process.wait)
             process.stdout.close()
 
+    def tell(self, failed: Callable[[str], None]) -> None:
+        """Call *failed* with the reason when a sync fails."""
+        self._tell = failed
+
+    @property
+    def failure(self) -> str:
+        """Why a sync has failed, or empty; it stays."""
+        return self._failure
+
     def check(self) -> None:
         """Return if what is written becomes durable in time.
 
         Raises:
-            SpoolFullError: The last sync failed or was slow, or none was heard of.
+            SpoolFullError: A sync has failed, the last one was slow, or none was
+                heard of.
         """
+        if self._failure:
+            raise SpoolFullError(
+                f"a sync of the spool has failed ({self._failure}): see to its disk "
+                "and start the tap anew",
+                retry_after_s=30,
+            )
         if self._trouble:
             raise SpoolFullError(f"the spool is not synced: {self._trouble}")
         silent_s = time.monotonic() - self._heard_s
@@ -108,15 +129,19 @@ class Syncer:
     def _take(self, line: str) -> None:
         self._heard_s = time.monotonic()
         outcome, _, detail = line.partition(" ")
-        before = self._trouble
         self._trouble = ""
         if outcome == "failed":
-            self._trouble = detail
-            if not before:
-                _log.error(SYNC_FAILED, error=detail)
+            self._fail(detail)
         elif float(detail) > self._config.alarm_s:
             self._trouble = f"it took {detail} s"
             _log.error(SYNC_SLOW, took_s=float(detail))
+
+    def _fail(self, error: str) -> None:
+        if not self._failure:
+            self._failure = error
+            _log.critical(SYNC_FAILED, error=error)
+        if self._tell is not None:
+            self._tell(f"syncfs: {error}")
 
     def _died(self) -> None:
         assert self._process is not None
