@@ -1,10 +1,13 @@
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from vault.access.devices import Devices
 from vault.access.tables import DEVICE
 from vault.core.errors import ConflictError, InvalidInputError, NotFoundError
-from vault.database.engine import reading
+from vault.core.flow import NOTHING_ALLOWED, Allowance
+from vault.database.engine import reading, transaction
+
+EVERYTHING = frozenset(Allowance)
 
 
 @pytest.fixture
@@ -58,6 +61,44 @@ def test_a_name_is_given_once(devices: Devices) -> None:
 def test_an_unknown_device_is_not_found(devices: Devices, name: str) -> None:
     with pytest.raises(NotFoundError):
         devices.revoke(name)
+    with pytest.raises(NotFoundError):
+        devices.allow(name, EVERYTHING)
+
+
+def test_a_device_may_do_nothing_unsafe_unless_it_was_said(devices: Devices) -> None:
+    first = devices.add("sbc-1")
+    second = devices.add("sbc-2", allowances=EVERYTHING)
+
+    assert NOTHING_ALLOWED == first.device.allowances
+    assert [NOTHING_ALLOWED, EVERYTHING] == [
+        listed.device.allowances for listed in devices.list()
+    ]
+    assert second.device == devices.snapshot().by_token(second.token)
+
+
+def test_what_is_allowed_is_set_and_not_added_to(devices: Devices) -> None:
+    added = devices.add("sbc-1", media_advertise="203.0.113.7")
+    plain = frozenset({Allowance.PLAIN_RTP})
+    short = frozenset({Allowance.SHORT_TAG})
+    steps = [devices.allow(name, what) for name, what in [
+        ("SBC-1", plain), (added.device.id, short), ("sbc-1", short),
+        ("sbc-1", NOTHING_ALLOWED),
+    ]]  # fmt: skip
+
+    assert [NOTHING_ALLOWED, plain, short, short] == [one.before for one in steps]
+    assert added.device == steps[-1].device
+    assert added.device == devices.snapshot().by_token(added.token)
+
+
+def test_an_allowance_of_a_newer_version_allows_nothing_here(
+    devices: Devices, catalog_engine: Engine
+) -> None:
+    devices.add("sbc-1", allowances=EVERYTHING)
+    with transaction(catalog_engine) as connection:
+        connection.execute(update(DEVICE).values(allowances="plain-rtp telepathy"))
+    (listed,) = devices.list()
+
+    assert frozenset({Allowance.PLAIN_RTP}) == listed.device.allowances
 
 
 @pytest.mark.parametrize("address", ["", "example.org", "1.2.3", "::1%lo\r\na=x"])

@@ -1,16 +1,19 @@
 """Negotiation: what a new offer changes in a running call, and what it does not."""
 
 import base64
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from vault.core.errors import InvalidInputError, UnsupportedOfferError
-from vault.core.flow import CallFacts, Device, Direction
+from vault.core.flow import Allowance, CallFacts, Device, Direction
 from vault.core.ids import DeviceId, KeyId, WorkgroupId, new_recording_id
 from vault.core.media import SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.recorder.facts import replaced, seal_metadata
+from vault.recorder.leaves import offer_detail, started_draft
 from vault.recorder.session import Session, begin_streams, renegotiate, take_over
 from vault.sealing.chunks import context
 from vault.sealing.metadata import SessionMetadata
@@ -20,7 +23,7 @@ from vault.sip.offer import read_offer
 from vault.spool.config import SpoolConfig
 from vault.spool.files import Spool
 from vault.spool.order import SpoolOrder
-from vault.tap.orders import PortPair, StreamChange
+from vault.tap.orders import MkiKey, PortPair, StreamChange
 
 SHA80 = "AES_CM_128_HMAC_SHA1_80"
 GCM = "AEAD_AES_128_GCM"
@@ -38,7 +41,7 @@ def sdp(*sections: str) -> str:
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Session:
+def session(tmp_path: Path) -> Iterator[Session]:
     offer = read_offer(sdp(section(1), section(2)))
     order = SpoolOrder(
         recording_id=new_recording_id(),
@@ -51,24 +54,24 @@ def session(tmp_path: Path) -> Session:
     )
     config = SpoolConfig(directory=tmp_path / "spool", reserve_bytes=0)
     with Spool(config) as spool:
-        folder = spool.create(order)
-    ports = [
-        PortPair(address="127.0.0.1", rtp=rtp, rtcp=rtp + 1) for rtp in (40_000, 40_002)
-    ]
-    return Session(
-        order=order,
-        device=Device(id=DeviceId("d"), name="pbx"),
-        dek=SecretBytes(bytes(32)),
-        folder=folder,
-        facts=CallFacts(caller="+4930123456"),
-        workgroup_known=True,
-        origin="192.0.2.7",
-        address="192.0.2.9",
-        started_ns=1_795_414_569 * 10**9,
-        began_s=0.0,
-        offer=offer,
-        streams=begin_streams(offer.streams, ports),
-    )
+            folder = spool.create(order)
+        ports = [
+            PortPair(address="127.0.0.1", rtp=rtp, rtcp=rtp + 1) for rtp in (40_000, 40_002)
+        ]
+        yield Session(
+            order=order,
+            device=Device(id=DeviceId("d"), name="pbx"),
+            dek=SecretBytes(bytes(32)),
+            folder=folder,
+            facts=CallFacts(caller="+4930123456"),
+            workgroup_known=True,
+            origin="192.0.2.7",
+            address="192.0.2.9",
+            started_ns=1_795_414_569 * 10**9,
+            began_s=0.0,
+            offer=offer,
+            streams=begin_streams(offer.streams, ports),
+        )
 
 
 def changes(session: Session, *sections: str) -> tuple[StreamChange, ...]:
@@ -109,6 +112,14 @@ class TestRenegotiate:
         )
         assert "m=audio 40002 RTP/SAVP 0" in session.answer()
 
+    def test_new_names_for_the_same_keys_are_a_rekey(self, session: Session) -> None:
+        first, crypto, rest = section(1).split("\r\n", 2)
+        named = "\r\n".join([first, f"{crypto}|2^31|5:2", rest])
+        (change,) = changes(session, named, section(2))
+
+        assert (0, SecretBytes(b"\1" * 30)) == (change.index, change.key)
+        assert (MkiKey(mki=b"\0\5", key=SecretBytes(b"\1" * 30)),) == change.mkis
+
     def test_fewer_sections_are_refused(self, session: Session) -> None:
         with pytest.raises(UnsupportedOfferError) as caught:
             changes(session, section(1))
@@ -121,6 +132,71 @@ class TestRenegotiate:
         )
 
         assert [2] == [stream.index for stream in asked.added]
+
+
+class TestUnsafeMedia:
+    PLAIN: Final = "m=audio 5004 RTP/AVP 0\r\nc=IN IP4 192.0.2.44\r\n"
+    MAY: Final = frozenset({Allowance.PLAIN_RTP})
+
+    def turned_plain(self, session: Session) -> None:
+        offer = read_offer(sdp(section(1), self.PLAIN), allowed=self.MAY)
+        take_over(session, renegotiate(session, offer), {})
+
+    def test_plain_rtp_has_no_key_and_comes_from_where_the_offer_says(
+        self, session: Session
+    ) -> None:
+        offer = read_offer(sdp(section(1), self.PLAIN), allowed=self.MAY)
+        (change,) = renegotiate(session, offer).changes
+        self.turned_plain(session)
+        order = session.streams[1].order()
+
+        assert (SrtpSuite.PLAIN_RTP, SecretBytes(b""), ("192.0.2.44", 5004)) == (
+            change.suite,
+            change.key,
+            change.remote,
+        )
+        assert order is not None
+        assert (SrtpSuite.PLAIN_RTP, ("192.0.2.44", 5004)) == (
+            order.suite,
+            order.remote,
+        )
+
+    def test_a_device_that_may_no_more_is_refused_and_its_call_goes_on(
+        self, session: Session
+    ) -> None:
+        self.turned_plain(session)
+        before = session.answer()
+
+        with pytest.raises(UnsupportedOfferError, match="plain-rtp") as caught:
+            changes(session, section(1), self.PLAIN)
+        assert 4 == caught.value.line
+        assert before == session.answer()
+
+    def test_a_plain_stream_may_be_switched_off_by_whoever_may_no_more(
+        self, session: Session
+    ) -> None:
+        self.turned_plain(session)
+        off = self.PLAIN.replace("5004", "0")
+
+        assert (StreamChange(index=1, held=True),) == changes(session, section(1), off)
+
+    def test_what_once_came_plain_stays_marked(self, session: Session) -> None:
+        self.turned_plain(session)
+        take_over(
+            session, renegotiate(session, read_offer(sdp(section(1), section(2)))), {}
+        )
+
+        assert [
+            SrtpSuite.AES_CM_128_HMAC_SHA1_80,
+            SrtpSuite.PLAIN_RTP,
+        ] == [stream.weakest for stream in session.streams.values()]
+        assert "none" == offer_detail(session)["protection"]
+
+    def test_the_leaf_of_a_well_protected_call_says_nothing_of_it(
+        self, session: Session
+    ) -> None:
+        assert "protection" not in (started_draft(session).detail)
+        assert {"part": "offer"} == offer_detail(session)
 
 
 class TestAnswer:

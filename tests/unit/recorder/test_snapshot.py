@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from vault.access.devices import DeviceListed
 from vault.access.workgroups import DEFAULT_WORKGROUP, WorkgroupSnapshot
+from vault.core import canonical
 from vault.core.clock import NS_PER_S
 from vault.core.errors import DatabaseUnavailableError, NoRecipientKeyError
-from vault.core.flow import Device
+from vault.core.flow import NOTHING_ALLOWED, Allowance, Device
 from vault.core.ids import DeviceId, UserId, WorkgroupId
 from vault.core.secrets import SecretBytes
 from vault.recorder.snapshot import SnapshotKeeper, SnapshotSources
@@ -73,9 +75,19 @@ class Around:
         return keeper
 
 
-def device(*, revoked: bool = False, advertise: str | None = None) -> DeviceListed:
+def device(
+    *,
+    revoked: bool = False,
+    advertise: str | None = None,
+    allowances: frozenset[Allowance] = NOTHING_ALLOWED,
+) -> DeviceListed:
     return DeviceListed(
-        device=Device(id=DeviceId("d"), name="pbx", media_advertise=advertise),
+        device=Device(
+            id=DeviceId("d"),
+            name="pbx",
+            media_advertise=advertise,
+            allowances=allowances,
+        ),
         token_sha256=DIGEST,
         revoked=revoked,
     )
@@ -110,6 +122,33 @@ class TestDevices:
 
         assert device(advertise="192.0.2.1").device == keeper.identify(DIGEST)
         assert (WorkgroupId("w"), True) == keeper.workgroup("sales")
+
+    def test_what_a_device_may_is_kept_and_taken_away_within_a_look(
+        self, around: Around
+    ) -> None:
+        allowed = device(allowances=frozenset(Allowance))
+        around.devices = (allowed,)
+        around.refreshed()
+        around.down = True
+        keeper = around.refreshed()
+        kept = keeper.identify(DIGEST)
+        around.down = False
+        around.devices = (device(),)
+        keeper.refresh()
+
+        assert allowed.device == kept
+        assert device().device == keeper.identify(DIGEST)
+
+    def test_a_copy_of_an_older_version_allows_nothing(self, around: Around) -> None:
+        around.devices = (device(allowances=frozenset(Allowance)),)
+        around.refreshed()
+        path = around.folder / "snapshot.json"
+        members = json.loads(path.read_bytes())
+        del members["devices"][0]["allowances"]
+        path.write_bytes(canonical.dumps(members))
+        around.down = True
+
+        assert device().device == around.refreshed().identify(DIGEST)
 
     def test_after_72_hours_without_contact_no_device_is_known(
         self, around: Around

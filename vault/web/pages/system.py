@@ -77,7 +77,7 @@ def system_routes(config: WebConfig) -> APIRouter:
             "table.html",
             reader=reader_of(asker),
             heading="Devices",
-            columns=("Name", "Media address", "May also send", "Id", "State"),
+            columns=("Name", "Media address", "May send", "Id", "State"),
             rows=rows,
             hint=f"{words.DEVICES} {words.UNSAFE_DEVICES}" if unsafe else words.DEVICES,
         )
@@ -114,8 +114,12 @@ def system_routes(config: WebConfig) -> APIRouter:
 def _allowances(allowances: frozenset[Allowance]) -> Cell:
     if not allowances:
         return Cell(text="SRTP only")
-    texts = (words.allowance_text(one) for one in sorted(allowances))
-    return Cell(text=" and ".join(texts), badge="none-protection")
+    texts = " and ".join(words.allowance_text(one) for one in sorted(allowances))
+    plain = Allowance.PLAIN_RTP in allowances
+    return Cell(
+        text=f"also {texts}",
+        badge="none-protection" if plain else "short-tag-protection",
+    )
 
 
 def _state(*, good: str, bad: str, is_bad: bool) -> Cell:

@@ -28,7 +28,7 @@ def test_what_a_device_may_send_although_it_is_unsafe_is_said_in_words(
 
     assert "SRTP only" in before
     assert "within hours" not in before
-    assert "unencrypted RTP and weak SRTP tags (32 bit)" in page
+    assert "also unencrypted RTP and weak SRTP tags (32 bit)" in page
     assert "within hours" in page
 
 
