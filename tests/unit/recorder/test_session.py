@@ -54,9 +54,10 @@ def session(tmp_path: Path) -> Iterator[Session]:
     )
     config = SpoolConfig(directory=tmp_path / "spool", reserve_bytes=0)
     with Spool(config) as spool:
-            folder = spool.create(order)
+        folder = spool.create(order)
         ports = [
-            PortPair(address="127.0.0.1", rtp=rtp, rtcp=rtp + 1) for rtp in (40_000, 40_002)
+            PortPair(address="127.0.0.1", rtp=rtp, rtcp=rtp + 1)
+            for rtp in (40_000, 40_002)
         ]
         yield Session(
             order=order,
