@@ -21,6 +21,13 @@ class TapConfig:
     workers: int = 0
     "Media worker processes; 0 means one per CPU, at most 4."
 
+    streams_per_worker: int = 3500
+    """Streams that one worker may have: 80 % of what a core does at 4.6 µs per packet
+    and 50 packets/s (docs/performance.md)."""
+
+    late_s: float = 1.0
+    "A worker whose sweeps begin later than this gets no further call."
+
     tick_s: float = 0.2
     "Time between two sweeps: 200 ms is the knee of the cost curve."
 
@@ -56,8 +63,8 @@ class TapConfig:
         low, high = self.ports
         if not 1024 <= low < high <= 65535:  # noqa: PLR2004 - the range of unprivileged ports
             raise ValueError(f"not a range of media ports: {low}-{high}")
-        if self.workers < 0 or self.tick_s <= 0:
-            raise ValueError("workers and tick must be positive")
+        if self.workers < 0 or self.tick_s <= 0 or self.streams_per_worker < 1:
+            raise ValueError("workers, their streams and the tick must be positive")
 
     @property
     def worker_count(self) -> int:

@@ -20,21 +20,18 @@ import signal
 import socket
 import sys
 import time
-from typing import Final
 
 from vault.core.ids import RecordingId
 from vault.core.secrets import SecretBytes
 from vault.process import harden
 from vault.tap import control
 from vault.tap.calls import Call
+from vault.tap.capacity import REPORT_S, free_descriptors
 from vault.tap.config import TapConfig
 from vault.tap.control import Fields
 from vault.tap.orders import StreamOrder
 from vault.tap.part import Part
 from vault.tap.sweep import Sweep
-
-REPORT_S: Final = 1.0
-"Time between two reports of all counters."
 
 
 class Worker:
@@ -47,6 +44,8 @@ class Worker:
         self._unsent: list[bytes] = []
         self._closing: list[tuple[float, int, Call, str]] = []
         self._reported_s = 0.0
+        self._late_s = 0.0
+        "How late the latest sweep since the last report began."
 
     def run(self) -> None:
         """Work until the supervisor closes its end."""
@@ -61,6 +60,7 @@ class Worker:
                 self._close_due()
                 now_s = time.monotonic()
                 if now_s >= next_s:
+                    self._late_s = max(self._late_s, now_s - next_s)
                     self._tick(now_s)
                     # A late tick is not made up for: the kernel has queued.
                     next_s = max(next_s, now_s - self._config.tick_s)
@@ -159,7 +159,16 @@ class Worker:
         if now_s - self._reported_s >= REPORT_S and not self._unsent:
             self._reported_s = now_s
             self._unsent += control.pack_counters(self._sweep.streams())
-            self.tell({"tell": "alive", "calls": len(self._sweep.calls)})
+            self.tell(
+                {
+                    "tell": "alive",
+                    "pid": os.getpid(),
+                    "calls": len(self._sweep.calls),
+                    "late_s": round(self._late_s, 3),
+                    "free_descriptors": free_descriptors(),
+                }
+            )
+            self._late_s = 0.0
 
     def _send_unsent(self) -> None:
         while self._unsent:
