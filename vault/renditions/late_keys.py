@@ -24,7 +24,7 @@ Spec: docs/howto/recover-a-recording.md; RFC 4568, sections 4 and 6
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from vault.core import canonical
@@ -164,6 +164,8 @@ def _late_key(stream: str, text: str, roc: int | None, *, where: str) -> LateKey
         raise InvalidInputError(f"{where}: {exc}") from None
     if crypto is None:
         raise InvalidInputError(f"{where}: not a suite, or a parameter, that we know")
+    # How long it was to be used does not matter to what it was used for.
+    crypto = replace(crypto, lifetime_packets=None)
     return LateKey(stream=stream, crypto=crypto, roc=roc)
 
 
