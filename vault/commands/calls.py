@@ -31,8 +31,11 @@ def simulate(
         Path, typer.Option(help="File with the device's token; - for standard input.")
     ],
     suite: Annotated[
-        SrtpSuite, typer.Option(help="SRTP suite.")
+        SrtpSuite, typer.Option(help="SRTP suite, or PLAIN_RTP for none.")
     ] = SrtpSuite.AES_CM_128_HMAC_SHA1_80,
+    mki: Annotated[
+        int, typer.Option(min=0, max=128, help="Octets of the MKI in each packet.")
+    ] = 0,
     codec: Annotated[
         list[str] | None,
         typer.Option(help="PCMU or PCMA: agent first, customer second."),
@@ -49,12 +52,16 @@ def simulate(
     ] = "inbound",
     as_json: AsJson = False,
 ) -> None:
-    """Be a PBX: place one real SRTP call with two speaking parties."""
+    """Be a PBX: place one real call with two speaking parties."""
     with failures():
         encodings = ((codec or ["PCMU"])[0], (codec or ["PCMU"])[-1])
         if not set(encodings) <= {"PCMU", "PCMA"}:
             raise InvalidInputError("--codec takes PCMU or PCMA")
-        call = SimulatedCall(suite=suite, encodings=encodings, seconds=seconds)
+        if mki and suite.is_plain:
+            raise InvalidInputError("--mki names a key, and PLAIN_RTP has none")
+        call = SimulatedCall(
+            suite=suite, encodings=encodings, seconds=seconds, mki_size_bytes=mki
+        )
         facts = {
             "id": "simulated",
             "agent": agent,
