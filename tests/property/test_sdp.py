@@ -5,11 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vault.core.errors import MalformedSignallingError, UnsupportedOfferError
-from vault.sip.offer import AnsweredStream, answer, read_offer
-from vault.sip.sdes import fresh_key
-from vault.sip.sdp import SessionDescription
+from vault.core.flow import Allowance
+from vault.core.media import SrtpSuite
+from vault.core.secrets import SecretBytes
+from vault.sip.offer import AnsweredStream, Offer, answer, read_offer
+from vault.sip.sdes import MAX_KEYS, Crypto, NamedKey, choose, fresh_key
+from vault.sip.sdp import Line, SessionDescription
 
 KEY = base64.b64encode(bytes(30)).decode()
+KEY_46 = base64.b64encode(bytes(46)).decode()
 SAID = [
     "v=0",
     "s=-",
@@ -20,6 +24,12 @@ SAID = [
     "m=audio 1 UDP/TLS/RTP/SAVPF 111",
     f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}",
     f"a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^31|1:1",
+    f"a=crypto:3 AES_256_CM_HMAC_SHA1_80 inline:{KEY_46}",
+    f"a=crypto:4 AES_CM_128_HMAC_SHA1_32 inline:{KEY}|2^20",
+    f"a=crypto:5 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|1:4;inline:{KEY}|2^9|2:4",
+    "m=audio 5004 RTP/AVPF 0",
+    "c=IN IP6 ::ffff:192.0.2.7",
+    "c=IN IP4 0.0.0.0",
     "a=rtpmap:101 telephone-event/8000",
     "a=fmtp:101 0-15",
     "a=label:agent",
@@ -43,6 +53,9 @@ texts = st.lists(
 
 def joined(lines: list[str], ending: str) -> str:
     return ending.join(["v=0", *lines])
+
+
+allowances = st.frozensets(st.sampled_from(Allowance))
 
 
 def refusal(
@@ -72,15 +85,21 @@ def test_what_parses_survives_being_written(lines: list[str], ending: str) -> No
     assert found == SessionDescription.parse(str(found))
 
 
-@given(texts)
-def test_an_offer_is_answered_or_refused_with_a_line(lines: list[str]) -> None:
+@given(texts, allowances)
+def test_an_offer_is_answered_or_refused_with_a_line(
+    lines: list[str], allowed: frozenset[Allowance]
+) -> None:
     text = joined(lines, "\n")
-    error = refusal(read_offer, text)
+
+    def read(text: str) -> Offer:
+        return read_offer(text, allowed=allowed, origin="192.0.2.9")
+
+    error = refusal(read, text)
     if error is not None:
         assert error.line is not None
         assert KEY[:12] not in str(error)
         return
-    offer = read_offer(text)
+    offer = read(text)
     ours = {
         stream.index: AnsweredStream(port=40_000, key=fresh_key(stream.crypto.suite))
         for stream in offer.streams
@@ -91,3 +110,64 @@ def test_an_offer_is_answered_or_refused_with_a_line(lines: list[str]) -> None:
     assert [section.profile for section in offer.description.media] == [
         section.profile for section in written.media
     ]
+
+
+@given(texts, allowances)
+def test_nothing_unsafe_is_taken_without_its_allowance(
+    lines: list[str], allowed: frozenset[Allowance]
+) -> None:
+    try:
+        offer = read_offer(joined(lines, "\n"), allowed=allowed)
+    except (MalformedSignallingError, UnsupportedOfferError):
+        return
+    needs = {
+        Allowance.SHORT_TAG if one.suite.has_short_tag else Allowance.PLAIN_RTP
+        for one in offer.streams
+        if one.suite is not None and (one.suite.has_short_tag or one.suite.is_plain)
+    }
+
+    assert needs <= allowed
+    # Where there are keys, they are used.
+    for one in offer.streams:
+        section = str(offer.description.media[one.index])
+        assert not (one.suite is SrtpSuite.PLAIN_RTP and "a=crypto" in section)
+
+
+@st.composite
+def named_lines(draw: st.DrawFn) -> Crypto:
+    suite = draw(st.sampled_from([one for one in SrtpSuite if not one.is_plain]))
+    size = suite.master_size_bytes
+    keys = st.binary(min_size=size, max_size=size).map(SecretBytes)
+    length = draw(st.integers(1, 128))
+    names = draw(
+        st.lists(
+            st.binary(min_size=length, max_size=length), max_size=MAX_KEYS, unique=True
+        )
+    )
+    mkis = tuple(NamedKey(mki=name, key=draw(keys)) for name in names)
+    return Crypto(
+        tag=draw(st.integers(0, 999_999_999)),
+        suite=suite,
+        key=mkis[0].key if mkis else draw(keys),
+        mkis=mkis,
+    )
+
+
+@given(named_lines())
+def test_keys_and_their_names_read_back_as_they_were_written(written: Crypto) -> None:
+    line = Line(type="a", value=f"crypto:{written}", number=1)
+
+    assert written == choose([line], frozenset(Allowance))
+
+
+@given(
+    st.text(alphabet="inlie:AB+/=|2^1;: 9", max_size=80),
+    st.sampled_from([one.value for one in SrtpSuite]),
+)
+def test_any_key_parameters_are_read_refused_or_malformed(
+    parameters: str, suite: str
+) -> None:
+    line = Line(type="a", value=f"crypto:1 {suite} {parameters}", number=7)
+    error = refusal(lambda _: choose([line], frozenset(Allowance)), "")
+
+    assert error is None or 7 == error.line
