@@ -29,6 +29,9 @@ class RecorderConfig:
     silence_alarm_s: float = 10.0
     "A session without an authenticated packet for this long is said in the log."
 
+    handshake_s: float = 30.0
+    "A DTLS-SRTP stream whose peer has not come by then stays without keys."
+
     watch_interval_s: float = 2.0
     "How often running sessions are looked at."
 

@@ -36,6 +36,7 @@ from vault.recorder.beginning import prepare
 from vault.recorder.config import RecorderConfig
 from vault.recorder.facts import replaced, seal_metadata
 from vault.recorder.finish import finish
+from vault.recorder.handshakes import Handshakes
 from vault.recorder.leaves import changed_draft, offer_detail, started_draft
 from vault.recorder.parts import Desk
 from vault.recorder.session import (
@@ -72,6 +73,7 @@ class RecorderDesk:
         self._config = config
         self._clock = clock
         self._draining = False
+        self._handshakes = Handshakes(parts.media, config)
         self._sessions: dict[RecordingId, Session] = {}
         self._ended: OrderedDict[RecordingId, tuple[Device, SessionStatus]]
         self._ended = OrderedDict()
@@ -108,15 +110,18 @@ class RecorderDesk:
         except BaseException:
             self._parts.media.release(ports)
             raise
+        self._handshakes.expect(session)
         # 3. The media tap takes over the ports, whatever it answers.
         try:
             await self._parts.media.open_call(_call_order(session))
         except BaseException:
+            await self._handshakes.stop(session)
             await asyncio.to_thread(session.folder.remove)
             raise
         # 4. From here on the session is accounted for, also if the answer is
         #    lost: without packets it ends by its time-out.
         self._sessions[session.recording_id] = session
+        self._handshakes.begin(session)
         await self._announce(session)
         return SessionAnswer(recording_id=session.recording_id, sdp=session.answer())
 
@@ -140,6 +145,7 @@ class RecorderDesk:
             added = begin_streams(asked.added, ports)
             await self._apply(session, added, asked.changes)
             take_over(session, asked, added)
+            await self._handshakes.renew(session)
             if added:
                 await asyncio.to_thread(seal_metadata, session)
             await self._tell(session, Action.RECORDING_CHANGED, offer_detail(session))
@@ -253,6 +259,7 @@ class RecorderDesk:
             if session.recording_id not in self._sessions:
                 return
             if session.report is None:
+                await self._handshakes.stop(session)
                 session.report = await self._close_media(session, how)
                 session.ended_ns = self._clock()
             manifest = await asyncio.to_thread(

@@ -1,6 +1,6 @@
 """How a stream that offered DTLS-SRTP comes to its keys, as it stands now.
 
-An `Association` is made when an offer is answered and gets its keys when the
+An `Agreement` is made when an offer is answered and gets its keys when the
 handshake is done.  A later offer may replace it (RFC 8842): until the new one has
 keys, those of the old one count.
 
@@ -11,7 +11,7 @@ Left to others: handshakes (`vault.recorder.handshakes`, `vault.tap.association`
 
 import base64
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 from typing import Final, Self
 
@@ -47,8 +47,8 @@ class Keying(StrEnum):
 
 
 @dataclass(slots=True, kw_only=True)
-class Association:
-    """The DTLS association of one stream, from its answer on."""
+class Agreement:
+    """What offer and answer say of the DTLS association of one stream."""
 
     offer: DtlsOffer
     ours: AnsweredDtls
@@ -59,16 +59,20 @@ class Association:
     @classmethod
     def begin(cls, offer: DtlsOffer, fingerprint: Fingerprint) -> Self:
         """Return one for *offer*, with fresh credentials of ours."""
-        return cls(
-            offer=offer,
-            ours=AnsweredDtls(
-                fingerprint=fingerprint,
-                ufrag=_random(_UFRAG_OCTETS) if offer.ice else "",
-                password=SecretBytes(
-                    _random(_PASSWORD_OCTETS).encode() if offer.ice else b""
-                ),
-                tls_id=_random(_TLS_ID_OCTETS) if offer.tls_id else "",
-            ),
+        tls_id = _random(_TLS_ID_OCTETS) if offer.tls_id else ""
+        ours = AnsweredDtls(fingerprint=fingerprint, tls_id=tls_id)
+        begun = cls(offer=offer, ours=ours)
+        begun.restart_ice(offer)
+        return begun
+
+    def restart_ice(self, offer: DtlsOffer) -> None:
+        """Take *offer*, of the same association, with fresh credentials of ours."""
+        has_ice = offer.ice is not None
+        self.offer = offer
+        self.ours = replace(
+            self.ours,
+            ufrag=_random(_UFRAG_OCTETS) if has_ice else "",
+            password=SecretBytes(_random(_PASSWORD_OCTETS).encode() * has_ice),
         )
 
     @property

@@ -14,7 +14,7 @@ from vault.core.flow import CallFacts, Device
 from vault.core.ids import RecordingId
 from vault.core.media import SrtpSuite
 from vault.core.secrets import SecretBytes
-from vault.recorder.keying import KEYS_BY_DTLS, Association
+from vault.recorder.keying import KEYS_BY_DTLS, Agreement
 from vault.sip.offer import (
     PLAIN_REFUSED,
     AnsweredStream,
@@ -36,7 +36,7 @@ class Stream:
     ports: PortPair
     our_key: SecretBytes
     "Empty for keys by DTLS-SRTP."
-    dtls: Association | None = None
+    dtls: Agreement | None = None
     "Where the offer has one, from `vault.recorder.handshakes`."
     weakest_before: SrtpSuite | None = None
     "The worst suite of earlier offers: what once came badly protected stays so."

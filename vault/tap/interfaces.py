@@ -4,6 +4,7 @@ Guarantees: an implementation never blocks the event loop on a disk or on a
 worker, and never lets a packet end a call.
 """
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -103,6 +104,14 @@ class MediaTap(Protocol):
 
         Raises:
             SpoolFullError: No free media ports or descriptors.
+        """
+        ...
+
+    def media_socket(self, ports: PortPair) -> socket.socket:
+        """Return the socket of a reserved pair that media will come to.
+
+        For handshakes, before the pair goes to `open_call` or `add_streams`; from
+        then on the caller MUST NOT read it any more, and it MUST NOT close it ever.
         """
         ...
 
