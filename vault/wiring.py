@@ -145,6 +145,7 @@ class Installation:
             settings.objects_url or "file:" + quote(str(self.folder / "objects")),
             access_key=_secret(settings.objects_access_key_file),
             secret_key=_secret(settings.objects_secret_key_file),
+            bytes_per_s=settings.ship_bytes_per_s,
         )
 
     @property

@@ -20,6 +20,7 @@ from vault.core.errors import ConfigurationError
 from vault.core.secrets import SecretBytes
 from vault.objects.directory import DirectoryStore
 from vault.objects.interfaces import ObjectStore
+from vault.objects.pace import Pace
 
 _BUCKET: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,50})[a-z0-9]")
 _YES_NO: Final = {"true": True, "false": False}
@@ -42,6 +43,7 @@ def open_stores(
     *,
     access_key: SecretBytes | None = None,
     secret_key: SecretBytes | None = None,
+    bytes_per_s: int = 0,
 ) -> Stores:
     """Return the stores that *url* names.
 
@@ -49,6 +51,7 @@ def open_stores(
         url: ``file:/path`` or ``s3://host:port/bucket?region=…&secure=…``.
         access_key: For ``s3``: the key's id.
         secret_key: For ``s3``: the key.
+        bytes_per_s: For ``s3``: most octets per second to send; 0 for no limit.
 
     Raises:
         ConfigurationError: Not such a URL, or credentials are missing.
@@ -63,7 +66,8 @@ def open_stores(
     if parts.scheme == "s3":
         if access_key is None or secret_key is None:
             raise ConfigurationError("an s3 store needs an access key and a secret key")
-        return _buckets(parts, access_key, secret_key)
+        pace = Pace(bytes_per_s) if bytes_per_s else None
+        return _buckets(parts, access_key, secret_key, pace)
     raise ConfigurationError("an object store's URL begins with file: or s3:")
 
 
@@ -79,7 +83,10 @@ def _folders(parts: SplitResult) -> Stores:
 
 
 def _buckets(
-    parts: SplitResult, access_key: SecretBytes, secret_key: SecretBytes
+    parts: SplitResult,
+    access_key: SecretBytes,
+    secret_key: SecretBytes,
+    pace: Pace | None,
 ) -> Stores:
     if "@" in parts.netloc:
         raise ConfigurationError("an s3 URL holds no credentials")
@@ -104,7 +111,7 @@ def _buckets(
         )
     )
     return Stores(
-        media=S3Store(shared, bucket),
+        media=S3Store(shared, bucket, pace=pace),
         envelopes=S3Store(shared, f"{bucket}-envelopes", forgets=True),
         trail=S3Store(shared, f"{bucket}-trail"),
     )

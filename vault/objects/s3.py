@@ -43,10 +43,12 @@ from vault.core.ranges import ByteRange
 from vault.core.secrets import SecretBytes
 from vault.objects.interfaces import ObjectStat
 from vault.objects.keys import ObjectKey
+from vault.objects.pace import Pace
 
 _BLOCK: Final = 256 * 1024
 _PART_SIZE: Final = 16 * 1024 * 1024
 "Octets sent, and held in memory, at a time."
+_SMALLEST_PART: Final = 5 * 1024 * 1024
 _OK: Final = 200
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchBucket"})
 _ENDPOINT: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]+)?")
@@ -112,7 +114,14 @@ def client(config: S3Config) -> Minio:
 class S3Store:
     """Implements `vault.objects.interfaces.ObjectStore` on one bucket."""
 
-    def __init__(self, client: Minio, bucket: str, *, forgets: bool = False) -> None:
+    def __init__(
+        self,
+        client: Minio,
+        bucket: str,
+        *,
+        forgets: bool = False,
+        pace: Pace | None = None,
+    ) -> None:
         """Use *bucket*, made at the first need where it is missing.
 
         Args:
@@ -120,7 +129,9 @@ class S3Store:
             bucket: Its name.
             forgets: Whether what is deleted here must be gone: a bucket that
                 keeps versions is refused then.
+            pace: Limits what is sent; what is read back is not counted.
         """
+        self._pace = pace
         self._client = client
         self._bucket = bucket
         self._forgets = forgets
@@ -249,6 +260,10 @@ class S3Store:
             )
 
     def _send(self, key: ObjectKey, body: BinaryIO, size: int) -> None:
+        part_size = _PART_SIZE
+        if self._pace is not None:
+            # A part is collected and then sent at once: the smallest there is.
+            body, part_size = self._pace.read_through(body), _SMALLEST_PART
         try:
             with self._translated(key):
                 self._client.put_object(
@@ -256,7 +271,7 @@ class S3Store:
                     str(key),
                     body,
                     size,
-                    part_size=_PART_SIZE,
+                    part_size=part_size,
                     num_parallel_uploads=1,
                 )
         except NotFoundError:

@@ -15,8 +15,9 @@ import structlog
 
 from vault.core.errors import NotFoundError, UnavailableError, VaultError
 from vault.spool.backoff import Backoff
-from vault.spool.files import ENVELOPE, SessionFolder, Spool
+from vault.spool.files import ENVELOPE, SessionFolder
 from vault.spool.interfaces import CatalogIntake
+from vault.spool.spool import Spool
 
 CATALOG_UNREACHABLE: Final = "opener.catalog.unreachable"
 ROW_REFUSED: Final = "opener.row.refused"

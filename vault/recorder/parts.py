@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from vault.recorder.finish import ManifestKey
 from vault.recorder.interfaces import Disk, People, RecipientKeys
 from vault.recorder.opener import Opener
-from vault.spool.files import Spool
 from vault.spool.ledger import EndedNotes
 from vault.spool.outbox import Outbox
 from vault.spool.shipper import Shipper
+from vault.spool.spool import Spool
 from vault.tap.interfaces import MediaTap
 
 

@@ -24,8 +24,9 @@ from vault.core.flow import HowEnded
 from vault.core.ids import RecordingId
 from vault.recorder.finish import ManifestKey, commit
 from vault.sealing.chunks import HEADER_SIZE
-from vault.spool.files import CUT, ENVELOPE, MANIFEST, ORDER, SessionFolder, Spool
+from vault.spool.files import CUT, ENVELOPE, MANIFEST, ORDER, SessionFolder
 from vault.spool.order import SpoolOrder
+from vault.spool.spool import Spool
 
 RECOVERED: Final = "recorder.recording.recovered"
 FORGOTTEN: Final = "recorder.order.forgotten"

@@ -25,11 +25,11 @@ from vault.recorder.parts import Desk
 from vault.recorder.recovery import recover
 from vault.recorder.watch import watch
 from vault.spool.config import SpoolConfig
-from vault.spool.files import Spool
 from vault.spool.interfaces import CatalogIntake
 from vault.spool.ledger import EndedNotes
 from vault.spool.outbox import Outbox
 from vault.spool.shipper import Destinations, Shipper
+from vault.spool.spool import Spool
 from vault.tap.interfaces import MediaTap
 from vault.trust.interfaces import Trail
 

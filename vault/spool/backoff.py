@@ -19,13 +19,14 @@ class Backoff:
     def next_s(self) -> float:
         """Count a failure and return the wait in seconds.
 
-        Half of it is random, so that many taps do not come back in step.
+        All of it is random ("full jitter"): a store that comes back is not met by
+        every recording of every tap at once.
         """
         step_s: float = min(
             self._longest_s, self._first_s * float(1 << min(self._failures, 30))
         )
         self._failures += 1
-        return step_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+        return step_s * random.random()  # noqa: S311 - spreads load, guards nothing
 
     def reset(self) -> None:
         """Note a success."""

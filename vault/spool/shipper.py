@@ -7,12 +7,17 @@ For each recording, in this order, every step idempotent:
     3. manifest → media store: from here on the recording is complete there
     4. catalog row, ``captured``
     5. leaf ``recording.captured`` on the trail
-    6. a note in the ledger, and only then is the spool freed
+    6. one more look at the store, a note in the ledger, and only then is the spool
+       freed
+
+The oldest recording goes first, a few at a time.
 
 Guarantees:
-    * The spool's copy goes only after steps 1 to 5 have returned as durable.
+    * The spool's copy goes only after steps 1 to 5 have returned as durable and the
+      store still holds what it took; each object and the envelope were read back.
     * A store, database or warden that is down delays and loses nothing; one
       recording that cannot be shipped does not hold up the others.
+    * Between tries it waits at random, longer each time, up to a limit.
     * A crash at any step, and another while it is repeated, ends in exactly
       one committed manifest.
 
@@ -25,23 +30,33 @@ import io
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 import structlog
 
 from vault.audit.entry import Action, Draft
-from vault.core.errors import AuditUnavailableError, IntegrityError, VaultError
+from vault.core.errors import (
+    AuditUnavailableError,
+    IntegrityError,
+    NotFoundError,
+    StoreUnavailableError,
+    UnavailableError,
+    VaultError,
+)
 from vault.core.flow import Actor, ActorKind, Caller, HowEnded, Reason, StreamStatus
 from vault.core.ids import RecordingId
 from vault.objects.interfaces import ObjectStore
 from vault.objects.keys import ObjectKey
 from vault.sealing.manifest import Manifest, StreamCount, verify_manifest
 from vault.spool.backoff import Backoff
-from vault.spool.files import ENVELOPE, MANIFEST, SessionFolder, Spool
+from vault.spool.files import ENVELOPE, MANIFEST, SessionFolder
 from vault.spool.interfaces import CatalogIntake, ShippedObject, ShippedRecording
 from vault.spool.ledger import EndedNote, EndedNotes
 from vault.spool.outbox import Outbox
+from vault.spool.progress import Progress
+from vault.spool.spool import Spool
 
 SHIPPED: Final = "shipper.recording.shipped"
 DELAYED: Final = "shipper.recording.delayed"
@@ -60,8 +75,18 @@ class Destinations:
     catalog: CatalogIntake
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Committed:
+    """A recording past step 4."""
+
+    leaf: int
+    "Its number in the outbox."
+    note: EndedNote
+    objects: tuple[ShippedObject, ...]
+
+
 class Shipper:
-    """A thread that ships what has a manifest."""
+    """A thread that ships what has a manifest, and the few that it works with."""
 
     def __init__(
         self,
@@ -73,6 +98,7 @@ class Shipper:
         taps: Mapping[str, bytes],
         first_retry_s: float = 1.0,
         longest_retry_s: float = 60.0,
+        parallel: int = 3,
     ) -> None:
         """Prepare to ship.
 
@@ -84,6 +110,7 @@ class Shipper:
             taps: Tap name → raw Ed25519 key, of whose manifests may lie here.
             first_retry_s: Wait after the first failure, in seconds.
             longest_retry_s: Wait at most between tries, in seconds.
+            parallel: Recordings on their way at once.
         """
         self._spool = spool
         self._to = to
@@ -94,8 +121,11 @@ class Shipper:
             first_s=first_retry_s, longest_s=longest_retry_s
         )
         self._waits: dict[RecordingId, tuple[Backoff, float]] = {}
-        # Past step 4: number of the leaf, and the note to leave.
-        self._committed: dict[RecordingId, tuple[int, EndedNote]] = {}
+        self._committed: dict[RecordingId, _Committed] = {}
+        self._progress = Progress(spool.config.directory)
+        self._parallel = parallel
+        self._busy: set[RecordingId] = set()
+        self._started: dict[RecordingId, str] = {}
         self._news = threading.Condition()
         self._asked = False
         self._stopping = False
@@ -108,7 +138,7 @@ class Shipper:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the step that runs; what is left stays in the spool."""
+        """End before the next block is sent; what is left stays in the spool."""
         with self._news:
             self._stopping = True
             self._news.notify_all()
@@ -139,19 +169,23 @@ class Shipper:
         """
         folder = self._spool.folder(recording_id)
         if recording_id not in self._committed:
+            self._progress.begin(recording_id)
             self._committed[recording_id] = self._commit(folder)
-        number, note = self._committed[recording_id]
+        committed = self._committed[recording_id]
         # 5. Only the warden's acknowledgement counts, not that it was asked.
-        if not self._outbox.wait(number, timeout_s=_LEAF_WAIT_S):
+        if not self._outbox.wait(committed.leaf, timeout_s=_LEAF_WAIT_S):
             raise AuditUnavailableError("the leaf is not on the trail yet")
-        # 6. Nothing is left that only the spool knows.
-        self._notes.write(recording_id, note)
+        # 6. A store may have said yes, shown it once, and lost it since; else
+        #    nothing is left that only the spool knows.
+        self._look_again(folder, committed)
+        self._notes.write(recording_id, committed.note)
         folder.remove()
         del self._committed[recording_id]
+        self._progress.done(recording_id)
         _log.info(SHIPPED, recording=recording_id)
 
-    def _commit(self, folder: SessionFolder) -> tuple[int, EndedNote]:
-        """Take steps 1 to 4 and queue the leaf; return its number and the note."""
+    def _commit(self, folder: SessionFolder) -> _Committed:
+        """Take steps 1 to 4 and queue the leaf."""
         document = folder.read(MANIFEST)
         manifest = verify_manifest(document, self._taps)
         envelope = folder.read(ENVELOPE)
@@ -159,9 +193,9 @@ class Shipper:
         # 1. and 2.  What is sealed, and what opens it, apart from each other.
         signed = {each.name: each.sha256 for each in manifest.objects}
         objects = [self._put(folder, name, sha) for name, sha in signed.items()]
-        self._to.envelopes.replace(
-            ObjectKey.of(folder.recording_id, ENVELOPE), envelope
-        )
+        key = ObjectKey.of(folder.recording_id, ENVELOPE)
+        self._to.envelopes.replace(key, envelope)
+        self._compare_envelope(folder.recording_id, envelope)
         # 3. The commit point.
         sha256 = hashlib.sha256(document).digest()
         objects.append(self._put(folder, MANIFEST, sha256))
@@ -172,7 +206,8 @@ class Shipper:
         self._to.catalog.captured(shipped)
         reason = ending_reason(manifest.how, shipped.streams)
         note = EndedNote(device_id=order.device_id, how=manifest.how, reason=reason)
-        return self._outbox.post(_leaf(shipped, reason)), note
+        leaf = self._outbox.post(_leaf(shipped, reason))
+        return _Committed(leaf=leaf, note=note, objects=tuple(objects))
 
     def _put(self, folder: SessionFolder, name: str, sha256: bytes) -> ShippedObject:
         with folder.open(name) as body:
@@ -182,31 +217,72 @@ class Shipper:
             size = body.seek(0, io.SEEK_END)
             body.seek(0)
             key = ObjectKey.of(folder.recording_id, name)
-            self._to.media.put_once(key, body, size=size, sha256=sha256)
+            watched = cast("BinaryIO", io.BufferedReader(_Stoppable(body, self)))
+            self._to.media.put_once(key, watched, size=size, sha256=sha256)
+        self._progress.stored(folder.recording_id, size)
         return ShippedObject(name=name, size=size, sha256=sha256)
 
-    def _run(self) -> None:
-        while not self._stopping:
-            with self._news:
-                self._asked = False
-            due_s = self._round()
-            with self._news:
-                self._news.wait_for(lambda: self._asked or self._stopping, due_s)
+    def _look_again(self, folder: SessionFolder, committed: _Committed) -> None:
+        try:
+            for one in committed.objects:
+                self._compare_size(folder.recording_id, one)
+            self._compare_envelope(folder.recording_id, folder.read(ENVELOPE))
+        except (NotFoundError, StoreUnavailableError) as exc:
+            # All of it again, from the first step; what is there is only compared.
+            del self._committed[folder.recording_id]
+            raise StoreUnavailableError(f"stored and lost: {exc}") from None
 
-    def _round(self) -> float:
-        """Try all that are due; return the seconds until the next one is."""
+    def _compare_size(self, recording_id: RecordingId, one: ShippedObject) -> None:
+        key = ObjectKey.of(recording_id, one.name)
+        if self._to.media.stat(key).size != one.size:
+            raise StoreUnavailableError(f"{one.name} has another size now")
+
+    def _compare_envelope(self, recording_id: RecordingId, envelope: bytes) -> None:
+        key = ObjectKey.of(recording_id, ENVELOPE)
+        if self._to.envelopes.read(key) != envelope:
+            raise StoreUnavailableError("the envelope reads back differently")
+
+    @property
+    def stopping(self) -> bool:
+        """Whether what is on its way should give up."""
+        return self._stopping
+
+    def _run(self) -> None:
+        with ThreadPoolExecutor(self._parallel, thread_name_prefix="ship") as pool:
+            while not self._stopping:
+                with self._news:
+                    self._asked = False
+                due_s = self._round(pool)
+                with self._news:
+                    self._news.wait_for(lambda: self._asked or self._stopping, due_s)
+        self._progress.write(now=True)
+
+    def _round(self, pool: ThreadPoolExecutor) -> float:
+        """Begin with those that are due; return the seconds until the next one is."""
         for recording_id in self._recordings():
-            if self._stopping:
-                break
-            if self._wait_s(recording_id) <= 0:
-                self._attempt(recording_id)
-        waits = [self._wait_s(recording_id) for recording_id in self._waits]
+            if self._stopping or len(self._busy) >= self._parallel:
+                break  # whoever ends asks for another round
+            if recording_id not in self._busy and self._wait_s(recording_id) <= 0:
+                self._busy.add(recording_id)
+                pool.submit(self._attempt, recording_id)
+        waits = [
+            self._wait_s(one) for one in list(self._waits) if one not in self._busy
+        ]
         return max(0.0, min(waits, default=60.0))
 
     def _recordings(self) -> list[RecordingId]:
+        """Return what waits, oldest first."""
         with contextlib.suppress(VaultError):
-            return self.waiting()
+            waiting = self.waiting()
+            self._started = {one: self._start_of(one) for one in waiting}
+            return sorted(waiting, key=self._started.__getitem__)
         return []
+
+    def _start_of(self, recording_id: RecordingId) -> str:
+        if recording_id not in self._started:
+            with contextlib.suppress(VaultError):
+                return self._spool.folder(recording_id).order().started
+        return self._started.get(recording_id, "")
 
     def _wait_s(self, recording_id: RecordingId) -> float:
         if recording_id not in self._waits:
@@ -225,8 +301,38 @@ class Shipper:
             problem = f"{type(exc).__name__}: {exc}"
             _log.warning(event, recording=recording_id, problem=problem)
             folder.tell_trouble(problem)
+            self._progress.delayed(recording_id, wait_s)
         else:
             self._waits.pop(recording_id, None)
+        self._busy.discard(recording_id)
+        self.notify()
+
+
+class _Stoppable(io.RawIOBase):
+    """A body that is not read on once the shipper stops."""
+
+    def __init__(self, body: BinaryIO, shipper: Shipper) -> None:
+        self._body = body
+        self._shipper = shipper
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._body.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._body.tell()
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # what BufferedReader gives
+        if self._shipper.stopping:
+            raise UnavailableError("the shipper stops")
+        octets = self._body.read(len(buffer))
+        buffer[: len(octets)] = octets
+        return len(octets)
 
 
 def stream_status(count: StreamCount) -> StreamStatus:

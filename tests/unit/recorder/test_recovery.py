@@ -12,8 +12,9 @@ from vault.recorder.recovery import recover
 from vault.sealing.chunks import SEALED_CHUNK_SIZE, context, seal
 from vault.sealing.manifest import verify_manifest
 from vault.spool.config import SpoolConfig
-from vault.spool.files import SessionFolder, Spool
+from vault.spool.files import SessionFolder
 from vault.spool.order import SpoolOrder
+from vault.spool.spool import Spool
 
 KEY = ManifestKey(name="tap", private=Ed25519PrivateKey.from_private_bytes(bytes(32)))
 

@@ -21,8 +21,8 @@ from vault.sealing.padding import unpad
 from vault.sealing.reader import open_sealed
 from vault.sip.offer import read_offer
 from vault.spool.config import SpoolConfig
-from vault.spool.files import Spool
 from vault.spool.order import SpoolOrder
+from vault.spool.spool import Spool
 from vault.tap.orders import MkiKey, PortPair, StreamChange
 
 SHA80 = "AES_CM_128_HMAC_SHA1_80"

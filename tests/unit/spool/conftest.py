@@ -7,8 +7,8 @@ import pytest
 
 from vault.core.ids import DeviceId, KeyId, WorkgroupId, new_recording_id
 from vault.spool.config import SpoolConfig
-from vault.spool.files import Spool
 from vault.spool.order import SpoolOrder
+from vault.spool.spool import Spool
 
 
 @pytest.fixture

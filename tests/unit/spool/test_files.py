@@ -14,8 +14,8 @@ from vault.core.errors import (
     SpoolFullError,
 )
 from vault.spool.config import SpoolConfig
-from vault.spool.files import Spool
 from vault.spool.order import SpoolOrder
+from vault.spool.spool import Spool
 
 
 class TestSessionFolder:
@@ -113,7 +113,7 @@ class TestSpool:
         code = (
             "import sys; from pathlib import Path\n"
             "from vault.spool.config import SpoolConfig\n"
-            "from vault.spool.files import Spool\n"
+            "from vault.spool.spool import Spool\n"
             "Spool(SpoolConfig(directory=Path(sys.argv[1]))).open()"
         )
         ended = subprocess.run(

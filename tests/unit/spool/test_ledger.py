@@ -6,9 +6,9 @@ from vault.core.errors import InvalidInputError, NotFoundError
 from vault.core.flow import HowEnded
 from vault.core.ids import DeviceId, new_recording_id
 from vault.spool.config import SpoolConfig
-from vault.spool.files import Spool
 from vault.spool.ledger import EndedNote, EndedNotes, SpoolState, read_status
 from vault.spool.order import SpoolOrder
+from vault.spool.spool import Spool
 
 NOTE = EndedNote(device_id=DeviceId("d"), how=HowEnded.CUT, reason="cut")
 

@@ -23,12 +23,12 @@ from vault.core.ids import RecordingId, new_recording_id
 from vault.objects.directory import DirectoryStore
 from vault.objects.keys import ObjectKey
 from vault.sealing.manifest import Manifest, ManifestObject, StreamCount, sign_manifest
-from vault.spool.files import Spool
 from vault.spool.interfaces import ShippedRecording
 from vault.spool.ledger import EndedNotes, read_status
 from vault.spool.order import SpoolOrder
 from vault.spool.outbox import Outbox
 from vault.spool.shipper import Destinations, Shipper, ending_reason
+from vault.spool.spool import Spool
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 TAPS = {"tap": KEY.public_key().public_bytes_raw()}
