@@ -149,7 +149,8 @@ def _success(transaction: bytes, source: Source, key: bytes) -> bytes:
     body = _attribute(_XOR_MAPPED_ADDRESS, _xored(source, transaction))
     message = _HEADER.pack(_BINDING_SUCCESS, len(body), _COOKIE, transaction) + body
     message += _attribute(_MESSAGE_INTEGRITY, _mac(message, key))
-    return message + _attribute(_FINGERPRINT, _crc(message).to_bytes(4))
+    message += _attribute(_FINGERPRINT, _crc(message).to_bytes(4))
+    return _sized(message, 0)
 
 
 def _xored(source: Source, transaction: bytes) -> bytes:
