@@ -59,12 +59,20 @@ _SEQ_AND_SSRC: Final = struct.Struct(">2xH4xI")
 class CmTransform:
     """Encryption and authentication under the session keys of one master key."""
 
-    __slots__ = ("_cipher", "_mac", "_salt", "_tag")
+    __slots__ = ("_cipher", "_mac", "_salt", "tag_size")
 
-    def __init__(
-        self, suite: SrtpSuite, key: SecretBytes, *, rtcp: bool = False
-    ) -> None:
-        """Derive the session keys.
+    def __init__(self, keys: SessionKeys, *, tag_size: int) -> None:
+        self._salt = int.from_bytes(keys.salt, "big") << 16
+        # One context each, re-used: making one costs more than a packet.
+        self._cipher = Cipher(AES(keys.encryption), CTR(bytes(16))).encryptor()
+        self._mac = hmac.new(keys.authentication, digestmod="sha1")
+        self.tag_size = tag_size
+
+    @classmethod
+    def derive(
+        cls, suite: SrtpSuite, key: SecretBytes, *, rtcp: bool = False
+    ) -> "CmTransform":
+        """Derive the session keys from a master key with its salt.
 
         Raises:
             ValueError: Not a suite of AES-CM, or a key of another length.
@@ -72,23 +80,14 @@ class CmTransform:
         if suite not in SUITES:
             raise ValueError(f"{suite} is not AES in counter mode")
         keys = SessionKeys.derive(suite, key, rtcp=rtcp)
-        self._salt = int.from_bytes(keys.salt, "big") << 16
-        # One context each, re-used: making one costs more than a packet.
-        self._cipher = Cipher(AES(keys.encryption), CTR(bytes(16))).encryptor()
-        self._mac = hmac.new(keys.authentication, digestmod="sha1")
-        self._tag = tag_size_bytes(suite, rtcp=rtcp)
-
-    @property
-    def tag_size(self) -> int:
-        """Octets of a tag."""
-        return self._tag
+        return cls(keys, tag_size=tag_size_bytes(suite, rtcp=rtcp))
 
     def tag(self, *octets: bytes | memoryview) -> bytes:
         """Return the tag over *octets*, one piece after the other."""
         mac = self._mac.copy()
         for piece in octets:
             mac.update(piece)
-        return mac.digest()[: self._tag]
+        return mac.digest()[: self.tag_size]
 
     def crypt(self, ssrc: int, index: int, octets: bytes | memoryview) -> bytes:
         """Encrypt or decrypt, which is the same.
@@ -121,8 +120,8 @@ class CmInbound:
         self.authenticates = True
         self.can_trial = not suite.has_short_tag
         self._key = key
-        self._rtp = CmTransform(suite, key)
-        self._rtcp = CmTransform(suite, key, rtcp=True)
+        self._rtp = CmTransform.derive(suite, key)
+        self._rtcp = CmTransform.derive(suite, key, rtcp=True)
         self._windows: dict[int, ReplayWindow] = {}
         self._reports: dict[int, ReplayWindow] = {}
 
@@ -207,8 +206,8 @@ class CmOutbound:
     __slots__ = ("_highest", "_reports", "_rtcp", "_rtp")
 
     def __init__(self, suite: SrtpSuite, key: SecretBytes) -> None:
-        self._rtp = CmTransform(suite, key)
-        self._rtcp = CmTransform(suite, key, rtcp=True)
+        self._rtp = CmTransform.derive(suite, key)
+        self._rtcp = CmTransform.derive(suite, key, rtcp=True)
         self._highest: dict[int, ReplayWindow] = {}
         self._reports: dict[int, int] = {}
 
