@@ -37,7 +37,7 @@ _COMMANDS: Final = MappingProxyType(
         "token": "people:token",
         "sessions": "people:sessions",
         "recordings": "recordings:recordings",
-        "spool": "calls:spool",
+        "spool": "spool:spool",
         "audit": "trail:audit",
     }
 )

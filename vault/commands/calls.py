@@ -1,4 +1,4 @@
-"""``simulate`` and ``spool``: calls on their way in."""
+"""``simulate``: a call on its way in."""
 
 import json
 import sys
@@ -10,14 +10,11 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vault import config
-from vault.commands.output import ERR, AsJson, failures, note, say, show, show_json
+from vault.commands.output import ERR, AsJson, failures, say, show_json
 from vault.config import read_secret
 from vault.core.errors import InvalidInputError, UnavailableError
 from vault.core.media import SrtpSuite
-from vault.spool.ledger import read_status
 from vault.tap.simulate import SimulatedCall
-
-spool = typer.Typer(no_args_is_help=True, help="What waits for the object store.")
 
 _TIMEOUT_S = 15.0
 
@@ -126,23 +123,3 @@ def _asked(
     except (json.JSONDecodeError, KeyError, TypeError):
         detail = answer.reason_phrase
     raise UnavailableError(f"the fork API answered {answer.status_code}: {detail}")
-
-
-@spool.command("status")
-def spool_status(*, as_json: AsJson = False) -> None:
-    """Show every session that is not in the store yet."""
-    with failures():
-        settings = config.load()
-        rows = [
-            {
-                "id": one.recording_id,
-                "state": str(one.state),
-                "bytes": one.bytes,
-                "age_s": round(one.age_s),
-                "last_error": one.last_error,
-            }
-            for one in read_status(settings.spool_folder)
-        ]
-        show(rows, as_json=as_json, empty="The spool is empty: all of it is stored.")
-        if not as_json and rows:
-            note(f"{sum(row['bytes'] for row in rows)} octets")  # type: ignore[misc] # ints, by the lines above

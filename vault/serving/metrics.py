@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from vault.catalog.recordings import Recordings
 from vault.core.errors import VaultError
 from vault.serving.children import Child
-from vault.spool.ledger import SpoolState, read_status
+from vault.spool.ledger import SpoolState, read_status, read_totals
 from vault.trust.client import WardenClient
 from vault.wiring import Installation
 
@@ -98,7 +98,9 @@ class _Installation(Collector):
         yield gauge
 
     def _spool(self) -> Iterator[Metric]:
-        waiting = read_status(self._installation.settings.spool_folder)
+        folder = self._installation.settings.spool_folder
+        waiting = read_status(folder)
+        totals = read_totals(folder, waiting)
         sessions = GaugeMetricFamily(
             "callvault_spool_sessions", "Sessions in the spool", labels=["state"]
         )
@@ -109,13 +111,27 @@ class _Installation(Collector):
         yield GaugeMetricFamily(
             "callvault_spool_bytes",
             "Sealed octets in the spool",
-            value=sum(one.bytes for one in waiting),
+            value=totals.bytes,
         )
-        ended = [one.age_s for one in waiting if one.state is not SpoolState.RECORDING]
         yield GaugeMetricFamily(
             "callvault_spool_oldest_seconds",
             "Age of the oldest ended session that is not in the store",
-            value=max(ended, default=0.0),
+            value=totals.oldest_age_s,
+        )
+        yield GaugeMetricFamily(
+            "callvault_spool_waiting_bytes",
+            "Sealed octets of ended sessions that the store does not hold yet",
+            value=totals.waiting_bytes,
+        )
+        yield GaugeMetricFamily(
+            "callvault_spool_shipped_bytes_per_second",
+            "What the store took over the last minute",
+            value=totals.bytes_per_s,
+        )
+        yield GaugeMetricFamily(
+            "callvault_spool_failed",
+            "1 after a failed sync: no new call is taken until the tap starts anew",
+            value=float(bool(totals.alarm)),
         )
 
     def _log(self) -> Iterator[Metric]:

@@ -13,17 +13,20 @@ Spec: docs/reference/formats/spool.md
 
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from pathlib import Path
 from typing import Final, Self
 
 from vault.core import canonical
-from vault.core.errors import InvalidInputError, NotFoundError
+from vault.core.errors import IntegrityError, InvalidInputError, NotFoundError
 from vault.core.flow import HowEnded
 from vault.core.ids import DeviceId, RecordingId, parse_recording_id
 from vault.spool.descriptors import write_durably
+from vault.spool.disk import read_alarm
 from vault.spool.files import MANIFEST, SessionFolder
+from vault.spool.progress import Shipping, read_shipping
 
 _NOTES: Final = ".ended"
 _MAX_NOTES: Final = 10_000
@@ -52,6 +55,35 @@ class SpoolStatus:
     "Seconds since the session began."
     last_error: str
     "Empty, or why the shipper's last try failed."
+    shipped_bytes: int = 0
+    "Of them, what the store holds; all are looked at again after a failure."
+    next_try_s: float = 0.0
+    "When it is tried again, since the epoch; 0 where nothing has to be waited for."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolTotals:
+    """All of the spool at once."""
+
+    alarm: str
+    "Why no new session is taken until the tap starts anew; empty if well."
+    sessions: int
+    waiting: int
+    "Sessions that have ended and are not in the store."
+    bytes: int
+    waiting_bytes: int
+    "Of ended sessions, what the store does not hold yet."
+    oldest_age_s: float
+    "Of ended sessions, since they began; 0 if there are none."
+    bytes_per_s: float
+    "What the store took over the last minute."
+
+    @property
+    def drain_s(self) -> float | None:
+        """How long the rest takes at that rate; None where nothing moves."""
+        if not self.waiting_bytes:
+            return 0.0
+        return self.waiting_bytes / self.bytes_per_s if self.bytes_per_s else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +128,27 @@ def read_status(directory: Path) -> list[SpoolStatus]:
     It takes no lock: an operator may look while a tap works.
     """
     found = []
+    shipping = read_shipping(directory).recordings
     with contextlib.suppress(FileNotFoundError):
         for path in directory.iterdir():
-            with contextlib.suppress(NotFoundError, FileNotFoundError):
-                found.append(_status(path))
+            # IntegrityError: somebody else's folder, or a link; the tap has said so.
+            with contextlib.suppress(NotFoundError, IntegrityError):
+                found.append(_status(path, shipping.get(path.name, Shipping())))
     return sorted(found, key=lambda status: -status.age_s)
+
+
+def read_totals(directory: Path, sessions: Sequence[SpoolStatus]) -> SpoolTotals:
+    """Return the sum of *sessions*, which `read_status` gave, and how it moves."""
+    ended = [one for one in sessions if one.state is not SpoolState.RECORDING]
+    return SpoolTotals(
+        alarm=read_alarm(directory),
+        sessions=len(sessions),
+        waiting=len(ended),
+        bytes=sum(one.bytes for one in sessions),
+        waiting_bytes=sum(max(0, one.bytes - one.shipped_bytes) for one in ended),
+        oldest_age_s=max((one.age_s for one in ended), default=0.0),
+        bytes_per_s=read_shipping(directory).bytes_per_s,
+    )
 
 
 class EndedNotes:
@@ -130,7 +178,7 @@ class EndedNotes:
                 path.unlink(missing_ok=True)
 
 
-def _status(path: Path) -> SpoolStatus:
+def _status(path: Path, shipping: Shipping) -> SpoolStatus:
     recording_id = parse_recording_id(path.name)
     folder = SessionFolder(path, recording_id)
     trouble = folder.trouble()
@@ -145,4 +193,6 @@ def _status(path: Path) -> SpoolStatus:
         bytes=folder.size_bytes(),
         age_s=max(0.0, time.time() - born_s),
         last_error=trouble,
+        shipped_bytes=shipping.shipped,
+        next_try_s=shipping.next_try_s,
     )

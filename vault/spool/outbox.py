@@ -33,6 +33,7 @@ from vault.core.errors import (
     ConflictError,
     InvalidInputError,
     NotFoundError,
+    SpoolFullError,
     VaultError,
 )
 from vault.spool.backoff import Backoff
@@ -45,6 +46,8 @@ from vault.trust.shapes import Members
 LEAF_REFUSED: Final = "outbox.leaf.refused"
 TRAIL_UNREACHABLE: Final = "outbox.trail.unreachable"
 _BATCH: Final = 64
+_MOST_WAITING: Final = 1_000_000
+"Some ten days of 1,000 calls an hour with four leaves each."
 _COUNTER: Final = "counter"
 _NS_PER_MS: Final = 1_000_000
 _log = structlog.get_logger()
@@ -86,6 +89,7 @@ class Outbox:
         with translated("the outbox"):
             self._count(self._next, sync=True)
         self._unsettled: set[int] = set()
+        self._oldest = min(self.waiting(), default=self._next)
 
     def post(self, draft: Draft) -> int:
         """Queue *draft*, durably, and return its number.
@@ -162,8 +166,25 @@ class Outbox:
             int(path.name) for path in self._directory.iterdir() if path.name.isdigit()
         )
 
+    def check_room(self) -> None:
+        """Find out whether the leaves of one more call can wait here.
+
+        Room on the disk is the spool's to know; this is about a warden that has been
+        away for so long that sending what waits would take hours.
+
+        Raises:
+            SpoolFullError: Too many leaves wait.
+        """
+        if self._next - self._oldest > _MOST_WAITING:
+            raise SpoolFullError(
+                f"{self._next - self._oldest} leaves wait for the warden",
+                retry_after_s=60,
+            )
+
     def _sendable(self) -> list[int]:
-        return [number for number in self.waiting() if number not in self._unsettled]
+        waiting = self.waiting()
+        self._oldest = waiting[0] if waiting else self._next
+        return [number for number in waiting if number not in self._unsettled]
 
     def start(self) -> None:
         """Begin to send."""
