@@ -27,8 +27,9 @@ from vault.core.ids import parse_recording_id
 from vault.playback.choice import FLAC
 from vault.playback.export import Export
 from vault.recorder.keys import load_manifest_key
+from vault.renditions.deferred import DeferredDecryption
 from vault.renditions.deposit import AddendumKey
-from vault.renditions.late_keys import MAX_FILE_BYTES, LateKeys
+from vault.renditions.late_keys import LATE_KEYS, MAX_FILE_BYTES, LateKeys
 from vault.renditions.pcapng import to_pcapng
 from vault.renditions.recovering import Recovery
 from vault.serving.borrowed import borrowed_warden, operator
@@ -126,7 +127,7 @@ def recordings_export(
                 task = bar.add_task("Exporting", total=export.size)
                 blocks: Iterable[bytes] = _watched(export, bar, task)
                 if format is Format.PCAPNG:
-                    blocks = to_pcapng(blocks)
+                    blocks = to_pcapng(blocks, _deferred(export))
                 written = _write(output, blocks)
     if as_json:
         if str(output) != "-":
@@ -176,6 +177,12 @@ def recordings_recover(
         f"{opened.recovered} packets opened, {opened.undecryptable} still fail "
         "authentication; a worker makes the recording anew"
     )
+
+
+def _deferred(export: Export) -> DeferredDecryption:
+    """Return what opens the packets that late keys were handed in for."""
+    handed_in = [LateKeys.unpadded(each) for each in export.beside(LATE_KEYS)]
+    return DeferredDecryption([key for keys in handed_in for key in keys.keys])
 
 
 def _late_keys(file: Path) -> LateKeys:

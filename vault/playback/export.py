@@ -66,8 +66,8 @@ class Export:
         self._trail = trail
         # 1. There is something to give away; else no leaf says that it was given.
         refuse_unplayable(catalog.row(recording_id))
-        current = catalog.objects(recording_id)
-        self._objects = chosen(part, tuple(current.values()), media_type)
+        self._current = tuple(catalog.objects(recording_id).values())
+        self._objects = chosen(part, self._current, media_type)
         # 2. The leaf of what leaves, the leaf of the key and the key; 3. the lengths.
         trail.append(
             Draft(
@@ -83,6 +83,18 @@ class Export:
         )
         self._key = keys.release(recording_id, caller=caller, purpose=Purpose.EXPORT)
         self._readers = [(one, self._opened(one)) for one in self._objects]
+
+    def beside(self, kind: str) -> list[bytes]:
+        """Return the plaintext of every current object of another *kind*.
+
+        Raises:
+            IntegrityError: One is damaged; the trail knows.
+        """
+        return [
+            b"".join(reader.stream(ByteRange(start=0, stop=reader.size), _BLOCK))
+            for one in self._current
+            if one.kind == kind and (reader := self._opened(one)).size
+        ]
 
     @property
     def size(self) -> int:

@@ -29,10 +29,18 @@ from typing import Final, Self
 
 from vault.core import canonical
 from vault.core.canonical import JsonObject
-from vault.core.errors import InvalidInputError, MalformedSignallingError
+from vault.core.errors import (
+    InvalidInputError,
+    MalformedSignallingError,
+    SealBrokenError,
+)
 from vault.core.flow import Allowance
+from vault.sealing.padding import pad, unpad
 from vault.sip.sdes import Crypto, choose
 from vault.sip.sdp import Line
+
+LATE_KEYS: Final = "srtp"
+"Kind of the objects that hold late keys: ``srtp/0001``."
 
 MAX_FILE_BYTES: Final = 64 * 1024
 _MAX_KEYS: Final = 64
@@ -77,6 +85,22 @@ class LateKeys:
                 ],
             }
         )
+
+    def padded(self) -> bytes:
+        """Return what is sealed: not even the number of keys shows in its size."""
+        return pad(bytes(self))
+
+    @classmethod
+    def unpadded(cls, plaintext: bytes) -> Self:
+        """Read what `padded` made and a seal has authenticated.
+
+        Raises:
+            SealBrokenError: It was not made by it.
+        """
+        try:
+            return cls.parse(unpad(plaintext))
+        except InvalidInputError:
+            raise SealBrokenError("the object holds no late keys") from None
 
     @classmethod
     def parse(cls, octets: bytes) -> Self:

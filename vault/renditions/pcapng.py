@@ -3,7 +3,8 @@
 One interface per stream, named by its label, with nanosecond timestamps.  Frames
 are IP and UDP as they were on the wire, but for two things: SRTP protection is
 removed, and header fields that a capture does not keep (TTL, identification) are
-constant.  A datagram that failed authentication is exported verbatim with a comment.
+constant.  A datagram that failed authentication is exported verbatim with a comment;
+where a late key opens it, what is in it is, with another comment.
 
 Guarantees: every RTP, RTCP and unauthenticated datagram of the capture becomes one
 packet block, in the same order, with its arrival time to the nanosecond; memory is
@@ -24,6 +25,7 @@ from typing import Final
 
 from vault.core.canonical import JsonObject, JsonValue
 from vault.core.errors import MalformedPacketError
+from vault.renditions.deferred import DeferredDecryption
 from vault.tap.capture import (
     HEADER_SIZE,
     WHOLE_CALL,
@@ -70,18 +72,21 @@ class _Interface:
     remote: _Endpoint
 
 
-def to_pcapng(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def to_pcapng(
+    blocks: Iterable[bytes], deferred: DeferredDecryption | None = None
+) -> Iterator[bytes]:
     """Yield the pcapng file of a capture, block by block.
 
     Args:
         blocks: The plaintext of all parts, in order, cut anywhere.
+        deferred: Opens what failed authentication, where keys came late.
     """
     yield _block(
         _SECTION,
         struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1),
         _option(_USER_APPLICATION, b"Callvault"),
     )
-    exporter = _Exporter()
+    exporter = _Exporter(deferred or DeferredDecryption(()))
     rest = b""
     for block in blocks:
         octets = rest + block
@@ -97,7 +102,8 @@ def to_pcapng(blocks: Iterable[bytes]) -> Iterator[bytes]:
 class _Exporter:
     """Turns records into blocks; knows which stream has which interface."""
 
-    def __init__(self) -> None:
+    def __init__(self, deferred: DeferredDecryption) -> None:
+        self._deferred = deferred
         self._interfaces: dict[int, _Interface] = {}
 
     def export(self, record: Record) -> Iterator[bytes]:
@@ -108,7 +114,17 @@ class _Exporter:
         elif record.kind in {Kind.RTP, Kind.RTCP, Kind.UNDECRYPTABLE}:
             if record.stream not in self._interfaces:
                 yield from self._add(record.stream, {})
-            yield _packet(record, self._interfaces[record.stream])
+            octets, comment = self._told(record)
+            yield _packet(record, octets, comment, self._interfaces[record.stream])
+
+    def _told(self, record: Record) -> tuple[bytes, bytes]:
+        """Return what to export of a packet, and what to say about it."""
+        if record.kind != Kind.UNDECRYPTABLE:
+            return record.octets, b""
+        opened = self._deferred.open(record.stream, record.octets)
+        if opened is None:
+            return record.octets, b"failed SRTP authentication; as received"
+        return opened, b"failed SRTP authentication; opened by a late key"
 
     def _announce(self, record: Record) -> Iterator[bytes]:
         try:
@@ -117,6 +133,7 @@ class _Exporter:
             return
         if said["event"] in {Event.STREAM_ADDED, Event.STREAM_CHANGED}:
             yield from self._add(record.stream, said)
+            self._deferred.announce(record.stream, str(said.get("label", "")))
 
     def _add(self, stream: int, said: JsonObject) -> Iterator[bytes]:
         known = self._interfaces.get(stream)
@@ -141,16 +158,15 @@ class _Exporter:
             )
 
 
-def _packet(record: Record, interface: _Interface) -> bytes:
+def _packet(
+    record: Record, octets: bytes, comment: bytes, interface: _Interface
+) -> bytes:
     target, source = interface.local, interface.remote
     if record.kind == Kind.RTCP and interface.local_rtcp != interface.local:
         target = interface.local_rtcp
         source = (source[0], min(source[1] + 1, _MAX_PORT) if source[1] else 0)
-    frame = _frame(source, target, record.octets)
+    frame = _frame(source, target, octets)
     stamp = record.arrival_ns & 0xFFFF_FFFF_FFFF_FFFF
-    comment = b""
-    if record.kind == Kind.UNDECRYPTABLE:
-        comment = _option(_COMMENT, b"failed SRTP authentication; as received")
     fixed = struct.pack(
         "<IIIII",
         interface.number,
@@ -159,7 +175,8 @@ def _packet(record: Record, interface: _Interface) -> bytes:
         len(frame),
         len(frame),
     )
-    return _block(_PACKET, fixed + _padded(frame), comment)
+    options = _option(_COMMENT, comment) if comment else b""
+    return _block(_PACKET, fixed + _padded(frame), options)
 
 
 def _frame(source: _Endpoint, target: _Endpoint, payload: bytes) -> bytes:

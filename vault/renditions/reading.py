@@ -17,22 +17,17 @@ a call (`vault.renditions.finalise`).
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from vault.catalog.values import StoredObject
-from vault.core.errors import IntegrityError, InvalidInputError, SealBrokenError
+from vault.core.errors import IntegrityError
 from vault.renditions.deferred import DeferredDecryption
 from vault.renditions.deposit import RECOVERED, Deposit
 from vault.renditions.evidence import CUT, Evidence, Expected
-from vault.renditions.late_keys import LateKey, LateKeys
+from vault.renditions.late_keys import LATE_KEYS, LateKey, LateKeys
 from vault.renditions.mixdown import Timeline, timeline_of
 from vault.renditions.packets import CaptureReader, PartSpan, StreamPackets
 from vault.sealing.manifest import Manifest
-from vault.sealing.padding import unpad
 from vault.tap.capture import whole_size
-
-LATE_KEYS: Final = "srtp"
-"Kind of the objects that hold late keys: ``srtp/0001``."
 
 Keep = Callable[[], None]
 "Called now and then while working: holds the lease, or raises."
@@ -138,10 +133,7 @@ class CallReading:
                 continue
             expected = _made_earlier(stored)
             try:
-                octets = unpad(self._evidence.small(expected))
-                keys = LateKeys.parse(octets)
-            except InvalidInputError:
-                self.damaged(expected, SealBrokenError(f"{name} holds no keys"))
+                keys = LateKeys.unpadded(self._evidence.small(expected))
             except IntegrityError as exc:
                 self.damaged(expected, exc)
             else:

@@ -33,9 +33,8 @@ from vault.objects.interfaces import ObjectStore
 from vault.renditions.deposit import AddendumKey, Deposit, Made
 from vault.renditions.evidence import Evidence, read_manifest
 from vault.renditions.interfaces import TapKeys
-from vault.renditions.late_keys import LateKeys
-from vault.renditions.reading import LATE_KEYS, Call, CallReading
-from vault.sealing.padding import pad
+from vault.renditions.late_keys import LATE_KEYS, LateKeys
+from vault.renditions.reading import Call, CallReading
 from vault.trust.interfaces import KeyRelease, Trail
 
 MEDIA_TYPE: Final = "application/vnd.callvault.srtp-keys"
@@ -182,7 +181,7 @@ class Recovery:
         )
         try:
             made = deposit.put(
-                LATE_KEYS, pad(bytes(late)), media_type=MEDIA_TYPE, sources={}
+                LATE_KEYS, late.padded(), media_type=MEDIA_TYPE, sources={}
             )
             self._trail.append(_used(id, made, opened, caller))
         except BaseException:
