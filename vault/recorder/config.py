@@ -35,6 +35,9 @@ class RecorderConfig:
     watch_interval_s: float = 2.0
     "How often running sessions are looked at."
 
+    clock_tolerance_s: float = 300.0
+    "How far the clock may be behind what has been written, or be set back."
+
     remembered: int = 10_000
     "Ended sessions whose counters are kept in memory."
 

@@ -39,6 +39,7 @@ from vault.recorder.finish import finish
 from vault.recorder.handshakes import Handshakes
 from vault.recorder.leaves import changed_draft, offer_detail, started_draft
 from vault.recorder.parts import Desk
+from vault.recorder.preflight import Preflight
 from vault.recorder.session import (
     Session,
     Stream,
@@ -72,6 +73,9 @@ class RecorderDesk:
         self._parts = parts
         self._config = config
         self._clock = clock
+        self.preflight = Preflight(
+            parts, tolerance_s=config.clock_tolerance_s, clock=clock
+        )
         self._draining = False
         self._handshakes = Handshakes(parts.media, config)
         self._sessions: dict[RecordingId, Session] = {}
@@ -93,9 +97,9 @@ class RecorderDesk:
         offer = read_offer(
             order.offer, order.labels, order.device.allowances, origin=order.origin
         )
-        self._parts.disk.check()
-        await asyncio.to_thread(self._parts.spool.check_room)
-        ports = self._parts.media.reserve(len(offer.streams))
+        await self.preflight.check(len(offer.streams))
+        with self.preflight.counted("ports"):
+            ports = self._parts.media.reserve(len(offer.streams))
         # 2. The wrapped key rests on disk before a packet can arrive.
         try:
             session = await asyncio.to_thread(
@@ -121,6 +125,7 @@ class RecorderDesk:
         # 4. From here on the session is accounted for, also if the answer is
         #    lost: without packets it ends by its time-out.
         self._sessions[session.recording_id] = session
+        self.preflight.clock_check.note_call(session.started_ns)
         self._handshakes.begin(session)
         await self._announce(session)
         return SessionAnswer(recording_id=session.recording_id, sdp=session.answer())

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from vault.recorder.clock_check import Witness
 from vault.recorder.finish import ManifestKey
 from vault.recorder.interfaces import Disk, People, RecipientKeys
 from vault.recorder.opener import Opener
@@ -26,3 +27,5 @@ class Desk:
     people: People
     disk: Disk
     manifest_key: ManifestKey
+    witnesses: tuple[Witness, ...] = ()
+    "Of times that have been: the clock must not be behind them."

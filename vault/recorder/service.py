@@ -16,6 +16,7 @@ from typing import Protocol
 
 from vault.core.clock import Clock, system_clock_ns
 from vault.objects.interfaces import ObjectStore
+from vault.recorder.clock_check import Witness
 from vault.recorder.config import RecorderConfig
 from vault.recorder.desk import RecorderDesk
 from vault.recorder.finish import ManifestKey
@@ -75,6 +76,8 @@ class Surroundings:
     keys: RecipientKeys
     people: People
     manifest_key: ManifestKey
+    witnesses: tuple[Witness, ...] = ()
+    "Of times that have been (`vault.recorder.clock_check`)."
 
 
 class RecorderService:
@@ -128,6 +131,7 @@ class RecorderService:
                 people=around.people,
                 disk=around.disk,
                 manifest_key=key,
+                witnesses=around.witnesses,
             ),
             config,
             clock=clock,
@@ -137,6 +141,7 @@ class RecorderService:
     async def start(self) -> None:
         """Recover, then begin to deliver, to ship and to take calls."""
         await asyncio.to_thread(recover, self.spool, self._around.manifest_key)
+        await asyncio.to_thread(self.desk.preflight.look_back, self.spool)
         self.outbox.start()
         self._opener.start(self.spool)
         self.shipper.start()

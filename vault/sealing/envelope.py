@@ -138,6 +138,18 @@ def wrap_info(recording_id: RecordingId, kid: str) -> bytes:
     return LABEL + b"\x00dek\x00" + bound
 
 
+def check_recipients(recipients: Sequence[Recipient]) -> None:
+    """Find out whether `wrap` would work, and wrap nothing.
+
+    Raises:
+        NoRecipientKeyError: As `wrap` does.
+    """
+    if not recipients:
+        raise NoRecipientKeyError("there is no recipient key")
+    for recipient in recipients:
+        _usable_key(recipient)
+
+
 def wrap(
     dek: SecretBytes, recording_id: RecordingId, recipients: Sequence[Recipient]
 ) -> Envelope:
@@ -161,18 +173,25 @@ def wrap(
 def _wrap_one(
     dek: SecretBytes, recording_id: RecordingId, recipient: Recipient
 ) -> WrappedKey:
+    key = _usable_key(recipient)
+    info = wrap_info(recording_id, recipient.kid)
+    try:
+        ct = xwing.SUITE.encrypt(dek.reveal(), key, info)
+    except ValueError:
+        raise NoRecipientKeyError(f"recipient {recipient.kid} cannot be used") from None
+    return WrappedKey(alg=ALG_XWING, kid=recipient.kid, ct=ct)
+
+
+def _usable_key(recipient: Recipient) -> xwing.PublicKey:
     # The kid is computed and not believed: a recipient under a false name
     # would make an envelope that nobody finds the key for.
     kid = kid_of(recipient.public_key)
     if recipient.alg != ALG_XWING or recipient.kid != kid:
         raise NoRecipientKeyError(f"recipient {recipient.kid} cannot be used")
     try:
-        key = xwing.public_key(recipient.public_key)
-        info = wrap_info(recording_id, kid)
-        ct = xwing.SUITE.encrypt(dek.reveal(), key, info)
-    except (SealBrokenError, ValueError):
+        return xwing.public_key(recipient.public_key)
+    except SealBrokenError:
         raise NoRecipientKeyError(f"recipient {kid} cannot be used") from None
-    return WrappedKey(alg=ALG_XWING, kid=kid, ct=ct)
 
 
 def _wrapped_key(members: Members) -> WrappedKey:

@@ -39,6 +39,8 @@ SUITE: Final = hpke.Suite(
     hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM
 )
 
+PublicKey = hpke.MLKEM768X25519PublicKey
+
 
 def public_key(octets: bytes) -> hpke.MLKEM768X25519PublicKey:
     """Read a public key of 1216 octets.
