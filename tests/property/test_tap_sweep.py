@@ -24,7 +24,7 @@ DATAGRAMS = st.one_of(
 class TestAnyMix:
     @settings(max_examples=60, deadline=None)
     @given(
-        suite=st.sampled_from(list(SrtpSuite)),
+        suite=st.sampled_from([s for s in SrtpSuite if not s.is_plain]),
         mix=st.lists(DATAGRAMS, max_size=40),
         seed=st.integers(0, 2**32),
     )

@@ -71,6 +71,7 @@ class Event(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     GAP = "gap"
+    SOURCE = "source"
     END = "end"
 
 

@@ -31,6 +31,16 @@ class TapConfig:
     tick_s: float = 0.2
     "Time between two sweeps: 200 ms is the knee of the cost curve."
 
+    video_tick_s: float = 0.04
+    "Time between two sweeps of video alone: a key frame fills a buffer at once."
+
+    audio_batches: int = 4
+    """Batches of 64 packets that one audio stream may bring per sweep, 1,280 packets/s;
+    what is beyond that waits in the kernel, which drops and counts it."""
+
+    video_batches: int = 16
+    "The same for video: 25,600 packets/s at 40 ms, and three key frames at once."
+
     flush_age_s: float = 1.0
     "A chunk that has been open this long is filled with padding and written."
 
@@ -58,6 +68,17 @@ class TapConfig:
 
     max_ssrcs: int = 8
     "Authenticated SSRCs at work in one stream; libsrtp searches them linearly."
+
+    run_folder: str = ""
+    """Private folder where workers that outlive their supervisor can be met; without
+    one they end with it."""
+
+    orphan_s: float = 60.0
+    "How long workers go on without a supervisor."
+
+    hung_s: float = 5.0
+    """A worker that has said nothing for so long, has used no CPU time meanwhile and
+    waits for no disk is killed and replaced; one that works gets six times as long."""
 
     def __post_init__(self) -> None:
         low, high = self.ports

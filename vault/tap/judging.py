@@ -3,7 +3,7 @@
 Guarantees: nothing here believes a datagram; it only says what is worth a try.
 RTP and RTCP are told apart by an octet and never by a failed decryption.
 
-Left to others: everything that needs a key (`vault.tap.sweep`).
+Left to others: everything that needs a key (`vault.tap.intake`).
 
 Spec: RFC 5761 section 4, RFC 7983 section 7.
 """
@@ -12,18 +12,29 @@ from typing import Final
 
 from vault.tap.orders import Rejection
 from vault.tap.rtp import FIXED_SIZE, RTCP_SECOND_OCTETS, RTP_FIRST_OCTETS
-from vault.tap.slots import Slots
+from vault.tap.slots import ROOM, Slots
 
-_NOT_RTCP: Final = bytes(set(range(256)) - set(RTCP_SECOND_OCTETS))
+RTP_SHAPES: Final = frozenset(
+    first << 8 | second
+    for first in RTP_FIRST_OCTETS
+    for second in set(range(256)) - set(RTCP_SECOND_OCTETS)
+)
+"The first two octets of RTP packets, as numbers."
 
 
-def is_ordinary(slots: Slots, count: int, lengths: tuple[int, ...]) -> bool:
-    """Whether all datagrams of a batch look like whole RTP packets."""
+def is_ordinary(lengths: tuple[int, ...], heads: tuple[int, ...]) -> bool:
+    """Whether all datagrams of a batch look like whole RTP packets.
+
+    One that fills its slot may have been cut by the kernel: it is no ordinary one.
+
+    Args:
+        lengths: Of each datagram.
+        heads: Of each: first two octets, sequence number and SSRC (`Slots.heads`).
+    """
     return (
         min(lengths) >= FIXED_SIZE
-        and not slots.flagged(count)
-        and not slots.first_octets(count).translate(None, RTP_FIRST_OCTETS)
-        and not slots.second_octets(count).translate(None, _NOT_RTCP)
+        and max(lengths) < ROOM
+        and RTP_SHAPES.issuperset(heads[::3])
     )
 
 

@@ -98,6 +98,9 @@ class StreamChange:
     "A new master key; packets under the old one are accepted for 2 s more."
     mkis: tuple[MkiKey, ...] | None = None
     "Only together with *key*."
+    ice: IceCredentials | None = None
+    """New credentials of ours (ICE restart); checks under the old ones are answered
+    until somebody passes one under the new."""
     payloads: tuple[PayloadFormat, ...] | None = None
     rtcp_mux: bool | None = None
     remote: tuple[str, int] | None = None
@@ -186,6 +189,12 @@ class StreamCounters:
     "Of the rejected: sealed verbatim as kind 2, for a key that comes late."
     not_captured: int = 0
     "Of the authentic: discarded because the call was paused, or could not be written."
+    checks: int = 0
+    "Connectivity checks (ICE) that were answered; counted nowhere else."
+    source_moves: int = 0
+    "How often authentic packets came from another source than before."
+    over_budget: int = 0
+    "Sweeps that left packets in the kernel because the stream had had its share."
     ssrcs: tuple[SsrcSpan, ...] = ()
 
     @property

@@ -9,6 +9,7 @@ Left to others: making the file and syncing it (`vault.spool`), the container
 """
 
 import errno
+import hashlib
 import os
 
 from vault.core.ids import RecordingId
@@ -27,14 +28,15 @@ class Part:
 
     # Plain attributes: read for every call in every tick.
     __slots__ = (
+        "_digest",
         "_encryptor",
         "_fd",
         "_filled",
-        "_size",
         "buffer",
         "failure",
         "number",
         "opened_s",
+        "size_bytes",
     )
 
     def __init__(
@@ -44,13 +46,20 @@ class Part:
         self._encryptor = chunks.encryptor(dek, context)
         self._fd = fd
         self._filled = 0
-        self._size = 0
+        self._digest = hashlib.sha256()
+        self.size_bytes = 0
+        "Octets in the file."
         self.number = number
         self.buffer = bytearray()
         self.failure = ""
         "Name of the errno that stopped this part, or empty."
         self.opened_s = 0.0
         "When the first octet of the open chunk was fed; 0 while it has none."
+
+    @property
+    def sha256(self) -> bytes:
+        """Digest of what was written whole: the file, unless a write was torn."""
+        return self._digest.digest()
 
     def seal(self, now_s: float) -> None:
         """Encrypt what was added; write the chunks that it filled."""
@@ -104,11 +113,12 @@ class Part:
             self.opened_s = 0.0
             self._cut_back()
         else:
-            self._size += len(sealed)
+            self.size_bytes += len(sealed)
+            self._digest.update(sealed)
 
     def _cut_back(self) -> None:
         try:
-            os.ftruncate(self._fd, self._size)
+            os.ftruncate(self._fd, self.size_bytes)
         except OSError:
             # The torn chunk stays; readers of unfinished parts ignore it.
             return

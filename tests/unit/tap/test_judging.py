@@ -2,7 +2,7 @@ import pytest
 
 from vault.tap.judging import is_ordinary, unfit
 from vault.tap.orders import Rejection
-from vault.tap.slots import Slots
+from vault.tap.slots import ROOM, Slots
 
 RTP = b"\x80\x00" + bytes(20)
 RTCP = b"\x80\xc8" + bytes(20)
@@ -20,6 +20,8 @@ class TestABatch:
         ("datagrams", "ordinary"),
         [
             ((RTP, RTP), True),
+            ((RTP, RTP.ljust(ROOM - 1, b"\0")), True),
+            ((RTP, RTP.ljust(ROOM, b"\0")), False),
             ((RTP, RTCP), False),
             ((RTP, RTP[:11]), False),
             ((RTP, b""), False),
@@ -32,8 +34,9 @@ class TestABatch:
     ) -> None:
         slots = filled(*datagrams)
         lengths = tuple(len(datagram) for datagram in datagrams)
+        heads = slots.heads(len(datagrams))
 
-        assert is_ordinary(slots, len(datagrams), lengths) is ordinary
+        assert is_ordinary(lengths, heads) is ordinary
 
 
 class TestADatagram:

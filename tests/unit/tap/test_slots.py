@@ -26,17 +26,51 @@ class TestSlots:
             (5, Kind.RTP, b"six"),
         ]
 
-    def test_lengths_and_first_octets_are_as_received(self):
+    def test_lengths_are_as_received(self):
         slots, count = filled(b"abc", b"", b"xy")
 
         assert slots.lengths_of[count](slots.hdrs) == (3, 0, 2)
-        assert slots.first_octets(1) == b"a"
-        assert slots.second_octets(3)[2:] == b"y"
+
+    def test_heads_are_type_sequence_number_and_ssrc_of_each(self):
+        slots, count = filled(
+            b"\x80\x08\x00\x07tttt\x00\x00\x00\x09data",
+            b"\x90\xc8\xff\xfftttt\xff\xff\xff\xff",
+        )
+
+        first, second = (0x8008, 7, 9), (0x90C8, 0xFFFF, 0xFFFFFFFF)
+        assert slots.heads(count) == (*first, *second)
+
+    def test_records_of_several_lengths_are_gathered_in_order(self):
+        slots, _ = filled(b"a", b"bcd", b"ef")
+
+        records = list(parse_records(slots.gather_mixed((1, 3, 2))))
+
+        assert [record.octets for record in records] == [b"a", b"bcd", b"ef"]
+
+    def test_one_length_after_several_is_right_again(self):
+        slots, count = filled(b"one", b"two")
+        slots.gather_mixed((1, 2))
+
+        records = list(parse_records(slots.gather(count, 3)))
+
+        assert [record.octets for record in records] == [b"one", b"two"]
+
+    def test_a_placed_datagram_has_its_own_arrival(self):
+        slots, _ = filled(b"before")
+        slots.place(bytes(range(16)), b"again")
+
+        assert slots.arrival(0) == bytes(range(16))
+        assert bytes(slots.packet(0, slots.length(0))) == b"again"
+
+    def test_a_socket_without_addresses_gives_no_sources(self):
+        slots, count = filled(b"a", b"b")
+
+        assert slots.source(1) == bytes(28)
+        assert slots.are_all_from(count, b"")
 
     def test_only_a_cut_datagram_is_flagged(self):
         slots, count = filled(b"abc", bytes(ROOM + 1), bytes(ROOM))
 
-        assert slots.flagged(count)
         assert [slots.is_cut(i) for i in range(count)] == [False, True, False]
 
     def test_an_empty_socket_gives_nothing(self):
