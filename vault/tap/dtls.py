@@ -71,8 +71,10 @@ _LIFE: Final = dt.timedelta(days=3650)
 "Of a certificate that ends with its process; nobody looks, and nobody should trip."
 
 _RECORD_HEADER: Final = 13
-_ALERT, _HANDSHAKE = 21, 22
+_CHANGE_CIPHER_SPEC, _HANDSHAKE = 20, 22
 _CLIENT_HELLO: Final = 1
+_IN_THE_CLEAR: Final = frozenset({_CLIENT_HELLO, 11, 15, 16})
+"Messages of a client before it encrypts: Certificate and its Verify, KeyExchange."
 _HANDSHAKE_HEADER: Final = 12
 _READ: Final = 65536
 
@@ -134,12 +136,7 @@ class Handshake:
 
     def take(self, datagram: bytes) -> None:
         """Take in one datagram of the peer."""
-        # An alert in the clear could be anybody's, and ends what it names.
-        records = [
-            record
-            for record in _records(datagram)
-            if not (record[0] == _ALERT and _epoch(record) == 0)
-        ]
+        records = [one for one in _records(datagram) if _may_be_a_clients(one)]
         if records and not isinstance(self.outcome, Failure):
             self._connection.bio_write(b"".join(records))
             self._go_on()
@@ -326,6 +323,18 @@ def is_client_hello(datagram: bytes) -> bool:
         and _epoch(datagram) == 0
         and datagram[_RECORD_HEADER] == _CLIENT_HELLO
     )
+
+
+def _may_be_a_clients(record: bytes) -> bool:
+    """Whether an honest client could have sent *record*.
+
+    What is encrypted proves itself.  In the clear OpenSSL ends a handshake for an
+    alert or for anything unexpected, and that could be anybody's.
+    """
+    if _epoch(record) > 0 or record[0] == _CHANGE_CIPHER_SPEC:
+        return True
+    message = record[_RECORD_HEADER : _RECORD_HEADER + 1]
+    return record[0] == _HANDSHAKE and bool(message) and message[0] in _IN_THE_CLEAR
 
 
 def _judge_certificate(
