@@ -73,8 +73,9 @@ _LIFE: Final = dt.timedelta(days=3650)
 _RECORD_HEADER: Final = 13
 _CHANGE_CIPHER_SPEC, _HANDSHAKE = 20, 22
 _CLIENT_HELLO: Final = 1
-_IN_THE_CLEAR: Final = frozenset({_CLIENT_HELLO, 11, 15, 16})
-"Messages of a client before it encrypts: Certificate and its Verify, KeyExchange."
+_KEY_EXCHANGE: Final = 16
+_IN_THE_CLEAR: Final = frozenset({_CLIENT_HELLO, _KEY_EXCHANGE, 11, 15})
+"Messages of a client before it encrypts; 11 and 15 are its certificate's."
 _HANDSHAKE_HEADER: Final = 12
 _READ: Final = 65536
 
@@ -128,6 +129,8 @@ class Handshake:
         self.outcome: Keys | Failure | None = None
         self._expected = expected
         self._wrong_certificate = False
+        self._exchanged = False
+        "Whether the client has sent its half of the key exchange."
         self._connection = SSL.Connection(context)
         self._connection.set_app_data(self)
         self._connection.set_accept_state()
@@ -136,7 +139,7 @@ class Handshake:
 
     def take(self, datagram: bytes) -> None:
         """Take in one datagram of the peer."""
-        records = [one for one in _records(datagram) if _may_be_a_clients(one)]
+        records = [one for one in _records(datagram) if self._may_be_a_clients(one)]
         if records and not isinstance(self.outcome, Failure):
             self._connection.bio_write(b"".join(records))
             self._go_on()
@@ -184,6 +187,21 @@ class Handshake:
         right = self._expected.is_shown_by(octets)
         self._wrong_certificate = not right
         return right
+
+    def _may_be_a_clients(self, record: bytes) -> bool:
+        """Whether an honest client could have sent *record* now.
+
+        What is encrypted proves itself.  In the clear OpenSSL ends a handshake for
+        an alert or for anything unexpected, and that could be anybody's; an honest
+        client repeats what came too early.
+        """
+        if _epoch(record) > 0:
+            return True
+        if record[0] == _CHANGE_CIPHER_SPEC:
+            return self._exchanged
+        message = record[_RECORD_HEADER] if len(record) > _RECORD_HEADER else 0
+        self._exchanged |= message == _KEY_EXCHANGE
+        return record[0] == _HANDSHAKE and message in _IN_THE_CLEAR
 
     def _go_on(self) -> None:
         if isinstance(self.outcome, Keys):
@@ -323,18 +341,6 @@ def is_client_hello(datagram: bytes) -> bool:
         and _epoch(datagram) == 0
         and datagram[_RECORD_HEADER] == _CLIENT_HELLO
     )
-
-
-def _may_be_a_clients(record: bytes) -> bool:
-    """Whether an honest client could have sent *record*.
-
-    What is encrypted proves itself.  In the clear OpenSSL ends a handshake for an
-    alert or for anything unexpected, and that could be anybody's.
-    """
-    if _epoch(record) > 0 or record[0] == _CHANGE_CIPHER_SPEC:
-        return True
-    message = record[_RECORD_HEADER : _RECORD_HEADER + 1]
-    return record[0] == _HANDSHAKE and bool(message) and message[0] in _IN_THE_CLEAR
 
 
 def _judge_certificate(
