@@ -6,14 +6,16 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
 
-from tests.simulators.recorder import OTHER_TOKEN, TOKEN, World
+from tests.simulators.recorder import LEGACY, LEGACY_TOKEN, OTHER_TOKEN, TOKEN, World
+from vault.core.flow import NOTHING_ALLOWED
+from vault.core.media import SrtpSuite
 from vault.forks.app import create_forks_app
 from vault.tap.simulate import SimulatedCall
 
@@ -111,6 +113,50 @@ def test_a_suite_that_is_refused_and_sdp_that_is_none_name_their_line(
         broken.json()["type"],
         broken.json()["line"],
     )
+
+
+def test_what_is_unsafe_is_taken_from_whom_it_is_allowed_to_and_as_long(
+    tap: Running,
+) -> None:
+    call = SimulatedCall(suite=SrtpSuite.PLAIN_RTP, seconds=0.3)
+    body = {"sdp": call.build_offer()}
+    refused = tap.client.post(_FORKS, json=body)
+    legacy = {"Authorization": f"Bearer {LEGACY_TOKEN}"}
+    opened = tap.client.post(_FORKS, json=body, headers=legacy)
+    path = opened.headers["location"]
+    tap.world.directory.legacy = replace(LEGACY, allowances=NOTHING_ALLOWED)
+    later = tap.client.post(_FORKS, json=body, headers=legacy)
+    renewed = tap.client.put(path, json=body, headers=legacy)
+    call.send(opened.json()["sdp"])
+    tap.client.delete(path, headers=legacy)
+    final = tap.client.get(path, headers=legacy).json()
+
+    for answer in (refused, later, renewed):
+        assert (422, "/problems/unsupported-offer", 6) == (
+            answer.status_code,
+            answer.json()["type"],
+            answer.json()["line"],
+        )
+        assert "callvault device allow NAME plain-rtp" in answer.json()["detail"]
+    assert 201 == opened.status_code
+    assert [("PLAIN_RTP", 15), ("PLAIN_RTP", 15)] == [
+        (stream["suite"], stream["packets_authentic"]) for stream in final["streams"]
+    ]
+
+
+@pytest.mark.parametrize("mki", ["|1:0", "|1:129", "|256:1", ";inline:AAAA"])
+def test_keys_that_are_named_badly_are_refused_with_their_line(
+    tap: Running, mki: str
+) -> None:
+    offer = SimulatedCall(seconds=0.1).build_offer()
+    crypto = next(text for text in offer.split("\r\n") if "a=crypto" in text)
+    answer = tap.client.post(_FORKS, json={"sdp": offer.replace(crypto, crypto + mki)})
+
+    assert (400, "/problems/malformed-sdp") == (
+        answer.status_code,
+        answer.json()["type"],
+    )
+    assert offer.split("\r\n").index(crypto) + 1 == answer.json()["line"]
 
 
 def test_another_device_sees_nothing_of_a_fork(tap: Running) -> None:

@@ -5,13 +5,14 @@ import base64
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import structlog
 from cryptography.cobblestone import Cobblestone256Decryptor
 
-from tests.simulators.recorder import DEFAULT, OTHER, PBX, SALES, World
+from tests.simulators.recorder import DEFAULT, LEGACY, OTHER, PBX, SALES, World
 from vault.core.errors import (
     ConflictError,
     NoRecipientKeyError,
@@ -28,7 +29,7 @@ from vault.core.flow import (
     SessionOrder,
 )
 from vault.core.ids import RecordingId
-from vault.core.media import SrtpSuite
+from vault.core.media import Protection, SrtpSuite
 from vault.recorder.config import RecorderConfig
 from vault.recorder.watch import SILENT
 from vault.sealing.chunks import context
@@ -95,15 +96,14 @@ def metadata(world: World, recording_id: RecordingId, revision: int) -> SessionM
 
 async def _whole_call(world: World, suite: SrtpSuite) -> None:
     call = SimulatedCall(suite=suite, seconds=0.6)
+    asked = order(call.build_offer(), caller="+4930123", workgroup="sales")
     async with world.tap() as tap:
-        answer = await tap.desk.open(
-            order(call.build_offer(), caller="+4930123", workgroup="sales")
-        )
+        answer = await tap.desk.open(replace(asked, device=LEGACY))
         sent = await asyncio.to_thread(call.send, answer.sdp)
-        await tap.desk.close(PBX, answer.recording_id)
-        status = await tap.desk.status(PBX, answer.recording_id)
+        await tap.desk.close(LEGACY, answer.recording_id)
+        status = await tap.desk.status(LEGACY, answer.recording_id)
         await shipped(world, answer.recording_id)
-        again = await tap.desk.status(PBX, answer.recording_id)
+        again = await tap.desk.status(LEGACY, answer.recording_id)
 
     recording_id = answer.recording_id
     manifest = world.manifest(recording_id)
@@ -112,7 +112,12 @@ async def _whole_call(world: World, suite: SrtpSuite) -> None:
 
     assert [s.packets for s in sent] == [s.authentic for s in manifest.streams]
     assert sum(s.packets for s in sent) == sum(r.kind == 0 for r in records)
-    assert ["agent", "customer"] == [s.label for s in manifest.streams]
+    assert [("agent", suite), ("customer", suite)] == [
+        (s.label, s.suite) for s in manifest.streams
+    ]
+    assert _protection(suite) == world.trail.of(recording_id)[0].detail.get(
+        "protection"
+    )
     assert (RecordingState.CAPTURED, SALES) == (row.state, row.workgroup_id)
     assert ("captured", None) == (status.state, status.reason)
     assert status == again
@@ -124,6 +129,10 @@ async def _whole_call(world: World, suite: SrtpSuite) -> None:
     assert ["recording.started", "recording.captured"] == world.trail.actions(
         recording_id
     )
+
+
+def _protection(suite: SrtpSuite) -> str | None:
+    return None if suite.protection is Protection.STRONG else str(suite.protection)
 
 
 @pytest.mark.parametrize("suite", list(SrtpSuite))

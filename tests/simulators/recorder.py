@@ -25,7 +25,7 @@ from vault.core.errors import (
     NoRecipientKeyError,
     StoreUnavailableError,
 )
-from vault.core.flow import Device
+from vault.core.flow import Allowance, Device
 from vault.core.ids import DeviceId, RecordingId, UserId, WorkgroupId, new_id
 from vault.core.secrets import SecretBytes
 from vault.database.engine import open_engine
@@ -52,8 +52,15 @@ SALES: Final = WorkgroupId("11111111-1111-4111-8111-111111111111")
 DEFAULT: Final = WorkgroupId("00000000-0000-4000-8000-000000000001")
 PBX: Final = Device(id=DeviceId("22222222-2222-4222-8222-222222222222"), name="pbx")
 OTHER: Final = Device(id=DeviceId("33333333-3333-4333-8333-333333333333"), name="other")
+LEGACY: Final = Device(
+    id=DeviceId("44444444-4444-4444-8444-444444444444"),
+    name="legacy",
+    allowances=frozenset(Allowance),
+)
+"A device that is allowed everything unsafe."
 TOKEN: Final = "cvd_" + "t" * 43
 OTHER_TOKEN: Final = "cvd_" + "o" * 43
+LEGACY_TOKEN: Final = "cvd_" + "l" * 43
 
 
 class Directory:
@@ -61,9 +68,11 @@ class Directory:
 
     def __init__(self) -> None:
         self.has_keys = True
+        self.legacy = LEGACY
+        "What the device of `LEGACY_TOKEN` may do now."
 
     def identify(self, token_sha256: bytes) -> Device | None:
-        known = {TOKEN: PBX, OTHER_TOKEN: OTHER}
+        known = {TOKEN: PBX, OTHER_TOKEN: OTHER, LEGACY_TOKEN: self.legacy}
         for token, device in known.items():
             if hashlib.sha256(token.encode()).digest() == token_sha256:
                 return device
@@ -116,8 +125,12 @@ class SimulatedTrail:
                 raise AuditUnavailableError("the answer was lost")
 
     def actions(self, recording_id: str) -> list[str]:
+        return [draft.action.value for draft in self.of(recording_id)]
+
+    def of(self, recording_id: str) -> list[Draft]:
+        """Return what was written about one recording, oldest first."""
         with self._lock:
-            return [d.action.value for d in self.drafts if d.recording == recording_id]
+            return [d for d in self.drafts if d.recording == recording_id]
 
 
 class Flaky:
