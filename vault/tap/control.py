@@ -5,7 +5,7 @@
 
     supervisor → worker   {"id": n, "do": ..., ...}
     worker → supervisor   {"id": n, "error": "" or a phrase, ...}     an answer
-                          {"tell": "ready" | "failed" | "alive", ...} unasked
+                          {"tell": "ready" | "failed" | "alive" | "call", ...}
 
 One whose first octet is 1 carries counters, binary, because a worker sends
 those of every stream each second.
@@ -13,19 +13,26 @@ those of every stream each second.
 Guarantees: keys travel here and nowhere else: not in arguments, environment,
 files or logs.
 
-Left to others: what the orders do (`vault.tap.worker`, `vault.tap.pool`).  Both
-ends are the same version of the vault, so there is no version here.
+Left to others: what the orders do (`vault.tap.worker`, `vault.tap.pool`).
+
+Rule for change: both ends are one version of the vault, except where a supervisor
+meets workers that an earlier one has started.  Those say `PROTOCOL` first and are
+told to end when it is another; raise it with every change of this module or of a
+page's state.
 
 Spec: unix(7).
 """
 
 import base64
+import contextlib
+import errno
 import json
+import os
 import socket
 import struct
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -36,6 +43,7 @@ from vault.tap.calls import Stream
 from vault.tap.orders import (
     IceCredentials,
     MkiKey,
+    PartReport,
     PortPair,
     Rejection,
     SsrcSpan,
@@ -47,23 +55,27 @@ from vault.tap.orders import (
 Fields: TypeAlias = dict[str, Any]
 "JSON of this room's own making, read by this room only."
 
+PROTOCOL: Final = 3
+
 MESSAGE_BYTES: Final = 192 * 1024
 "Room for one message; the default buffers of a socket pair hold more."
 
 COUNTERS: Final = 1
 "First octet of a message with counters."
 
-_MAX_FDS: Final = 128
+_MAX_FDS: Final = 253
+"SCM_MAX_FD: what one message can carry; a call has 66 at most."
 _COUNTERS_BYTES: Final = 48 * 1024
 _REASONS: Final = tuple(Rejection)
 _NO_REASON: Final = (0,) * len(_REASONS)
-_HEAD: Final = struct.Struct(f"<16sHBB4Q{len(_REASONS)}Q")
+_FIELDS: Final = 7
+_HEAD: Final = struct.Struct(f"<16sHBB{_FIELDS + len(_REASONS)}Q")
 _SPAN: Final = struct.Struct("<IqqQ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Counters of one stream as its worker last reported them, for one part."""
+    """Counters of one stream since the call began, as its worker last reported them."""
 
     recording_id: RecordingId
     part: int
@@ -72,37 +84,25 @@ class Snapshot:
     rtcp: int
     undecryptable_kept: int
     not_captured: int
+    checks: int
+    source_moves: int
+    over_budget: int
     rejected: MappingProxyType[str, int]
     ssrcs: tuple[SsrcSpan, ...]
 
-    def add_to(self, counters: StreamCounters) -> StreamCounters:
-        """Return *counters*, from earlier workers, and these together."""
-        rejected = dict(counters.rejected)
-        for reason, packets in self.rejected.items():
-            rejected[reason] = rejected.get(reason, 0) + packets
-        spans = {span.ssrc: span for span in counters.ssrcs}
-        for span in self.ssrcs:
-            before = spans.get(span.ssrc, span)
-            spans[span.ssrc] = SsrcSpan(
-                ssrc=span.ssrc,
-                first=min(before.first, span.first),
-                last=max(before.last, span.last),
-                packets=span.packets + (before.packets if before is not span else 0),
-            )
-        kept = counters.undecryptable_kept + self.undecryptable_kept
-        return StreamCounters(
-            index=counters.index,
-            label=counters.label,
-            media=counters.media,
-            suite=counters.suite,
-            payloads=counters.payloads,
-            authentic=counters.authentic + self.authentic,
-            rejected=MappingProxyType(rejected),
-            rtcp=counters.rtcp + self.rtcp,
-            kernel_drops=counters.kernel_drops,
-            undecryptable_kept=kept,
-            not_captured=counters.not_captured + self.not_captured,
-            ssrcs=tuple(spans.values()),
+    def of(self, stream: StreamCounters) -> StreamCounters:
+        """Return the counters of *stream*, which names it, as they are here."""
+        return replace(
+            stream,
+            authentic=self.authentic,
+            rejected=self.rejected,
+            rtcp=self.rtcp,
+            undecryptable_kept=self.undecryptable_kept,
+            not_captured=self.not_captured,
+            checks=self.checks,
+            source_moves=self.source_moves,
+            over_budget=self.over_budget,
+            ssrcs=self.ssrcs,
         )
 
 
@@ -131,6 +131,11 @@ def send(end: socket.socket, message: bytes, fds: Iterable[int] = ()) -> bool:
         socket.send_fds(end, [message], list(fds))
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno == errno.ETOOMANYREFS:
+            # Too many descriptors are on their way: the other end has to read.
+            return False
+        raise
     return True
 
 
@@ -149,6 +154,13 @@ def receive(end: socket.socket) -> tuple[bytes, list[int]] | None:
     if not message:
         raise ConnectionResetError("the other end of the control socket is gone")
     return message, fds
+
+
+def close_all(fds: Iterable[int]) -> None:
+    """Close descriptors, those that are closed already included."""
+    for fd in fds:
+        with contextlib.suppress(OSError):
+            os.close(fd)
 
 
 # -- streams ---------------------------------------------------------------
@@ -198,6 +210,7 @@ def change_fields(change: StreamChange) -> Fields:
         "suite": change.suite and str(change.suite),
         "key": None if change.key is None else octets_field(change.key),
         "mkis": None if change.mkis is None else _mki_fields(change.mkis),
+        "ice": change.ice and [change.ice.ufrag, octets_field(change.ice.password)],
         "payloads": (
             None if change.payloads is None else _payload_fields(change.payloads)
         ),
@@ -216,10 +229,34 @@ def change_of(fields: Fields) -> StreamChange:
         suite=None if suite is None else SrtpSuite(suite),
         key=None if key is None else octets_of(key),
         mkis=None if mkis is None else _mkis_of(mkis),
+        ice=_ice_of(fields["ice"]),
         payloads=None if payloads is None else _payloads_of(payloads),
         rtcp_mux=fields["rtcp_mux"],
         remote=_remote_of(fields["remote"]),
         held=fields["held"],
+    )
+
+
+def part_fields(report: PartReport) -> Fields:
+    """Return the JSON members of what became of a part."""
+    return {
+        "part": report.part,
+        "final": report.final,
+        "failure": report.failure,
+        "size_bytes": report.size_bytes,
+        "sha256": report.sha256 and report.sha256.hex(),
+    }
+
+
+def part_of(fields: Fields) -> PartReport:
+    """Read what `part_fields` wrote."""
+    sha256 = fields["sha256"]
+    return PartReport(
+        part=fields["part"],
+        final=fields["final"],
+        failure=fields["failure"],
+        size_bytes=fields["size_bytes"],
+        sha256=None if sha256 is None else bytes.fromhex(sha256),
     )
 
 
@@ -303,7 +340,7 @@ def unpack_counters(message: bytes) -> Iterator[Snapshot]:
             at += _SPAN.size
         rejected = {
             str(reason): packets
-            for reason, packets in zip(_REASONS, counts[4:], strict=True)
+            for reason, packets in zip(_REASONS, counts[_FIELDS:], strict=True)
             if packets
         }
         yield Snapshot(
@@ -314,6 +351,9 @@ def unpack_counters(message: bytes) -> Iterator[Snapshot]:
             rtcp=counts[1],
             undecryptable_kept=counts[2],
             not_captured=counts[3],
+            checks=counts[4],
+            source_moves=counts[5],
+            over_budget=counts[6],
             rejected=MappingProxyType(rejected),
             ssrcs=tuple(spans),
         )
@@ -329,6 +369,7 @@ def _counters(stream: Stream) -> bytes:
         stream.order.index,
         len(tracks),
         *(count.authentic, count.rtcp, count.kept, count.not_captured),
+        *(count.checks, count.source_moves, count.over_budget),
         *([rejected.get(reason, 0) for reason in _REASONS] if rejected else _NO_REASON),
     )
     return head + b"".join(

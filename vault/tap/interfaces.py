@@ -92,7 +92,20 @@ class MediaTap(Protocol):
     def keep_state(self, recording_id: RecordingId, state: bytes) -> None:
         """Remember *state* beside the call, for another supervisor to go on with.
 
-        At most 60 KiB, in locked memory; an unknown call is no error.
+        At most 60 KiB, in locked memory; an unknown call is no error.  Works until
+        `forget`, also after `close_call`.
+
+        Raises:
+            ValueError: *state* is larger.
+        """
+        ...
+
+    def forget(self, recording_id: RecordingId) -> None:
+        """Drop what is kept of a call that `close_call` has ended.
+
+        Callers MUST call it once the call's manifest is durable, and MUST NOT before:
+        until then another supervisor gets the call from `adopt`, and its report from
+        `close_call`.
         """
         ...
 

@@ -2,34 +2,30 @@
 
 Guarantees: sending and receiving never block the event loop; a request either
 is answered or ends with `WorkerDiedError`; a worker whose link is gone is
-reaped.
+killed and reaped, because two workers must never read one port.
 
-Left to others: what is said (`vault.tap.control`), starting another one
-(`vault.tap.pool`).
+Left to others: what is said (`vault.tap.control`), starting another one and judging
+whether one hangs (`vault.tap.crew`).
 """
 
 import asyncio
 import contextlib
 import dataclasses
 import os
-import subprocess
-import sys
+import socket
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from vault.core.errors import UnavailableError
-from vault.tap import control
+from vault.tap import control, meeting
 from vault.tap.config import TapConfig
 from vault.tap.control import Fields, Snapshot
+from vault.tap.worker_process import WorkerProcess
 
 _READY_S: Final = 15.0
 _STOP_S: Final = 5.0
-
-_PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
-"Where ``-m`` finds this very package, installed or not."
 
 
 class WorkerDiedError(UnavailableError):
@@ -40,59 +36,85 @@ class WorkerRefusedError(UnavailableError):
     """The worker could not carry out an order."""
 
 
+class LinkEvents(Protocol):
+    """Who hears what a worker says unasked."""
+
+    def counted(self, snapshot: Snapshot) -> None:
+        """Take counters of a stream."""
+        ...
+
+    def told(self, link: "WorkerLink", fields: Fields, fds: list[int]) -> None:
+        """Take a message; its descriptors are the hearer's."""
+        ...
+
+    def died(self, link: "WorkerLink") -> None:
+        """Take notice that the worker is gone; once."""
+        ...
+
+
 class WorkerLink:
-    """One worker process, from start to end."""
+    """One worker process, from start or adoption to end."""
 
     def __init__(
         self,
+        end: socket.socket,
+        process: WorkerProcess,
+        events: LinkEvents,
         *,
-        config: TapConfig,
-        on_counters: Callable[[Snapshot], None],
-        on_tell: Callable[[Fields], None],
-        on_death: "Callable[[WorkerLink], None]",
+        path: Path | None = None,
     ) -> None:
-        self._on_counters = on_counters
-        self._on_tell = on_tell
-        self._on_death = on_death
+        self._end = end
+        self._events = events
+        self._path = path
+        self.process = process
         self._loop = asyncio.get_running_loop()
         self._answers: dict[int, asyncio.Future[Fields]] = {}
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
         self._last_id = 0
         self._ready: asyncio.Future[Fields] = self._loop.create_future()
-        self._born_s = time.monotonic()
+        self._born_s = self.heard_s = time.monotonic()
         self.missing: tuple[str, ...] = ()
         self.is_alive = True
-        self._end, theirs = control.pair()
+        self._loop.add_reader(self._end, self.read)
+
+    @classmethod
+    def start(cls, config: TapConfig, events: LinkEvents) -> "WorkerLink":
+        """Start a worker.
+
+        Raises:
+            OSError: No memory, no descriptors or no process for it.
+        """
+        ours, theirs = control.pair()
+        listener, path = None, None
         with theirs:
-            # In this thread and not in a helper's: the worker's life is tied to
-            # the socket, and starting it takes a few milliseconds once.
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "vault.tap.worker", str(theirs.fileno())],
-                cwd=_PACKAGE_ROOT,
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-            )
-        self._loop.add_reader(self._end, self._read)
-        self._put(control.pack(dataclasses.asdict(config)), [])
+            if config.run_folder:
+                listener, path = meeting.listen(Path(config.run_folder))
+            process = WorkerProcess.start(theirs.fileno())
+        link = cls(ours, process, events, path=path)
+        fds = [] if listener is None else [listener.fileno()]
+        link._put(control.pack(dataclasses.asdict(config)), fds)
+        if listener is not None:
+            listener.close()
+        return link
 
     @property
     def pid(self) -> int:
         """Process id of the worker."""
-        return self._process.pid
+        return self.process.pid
 
     @property
     def age_s(self) -> float:
-        """Seconds since it was started."""
+        """Seconds since it was started or adopted."""
         return time.monotonic() - self._born_s
 
-    async def ready(self) -> None:
-        """Wait until the worker has said that it is ready.
+    async def ready(self, within_s: float = _READY_S) -> Fields:
+        """Wait until the worker has said that it is ready; return what it said.
 
         Raises:
-            UnavailableError: It died, or did not say so in 15 s.
+            UnavailableError: It died, or did not say so in time.
         """
         try:
-            await asyncio.wait_for(asyncio.shield(self._ready), _READY_S)
+            return await asyncio.wait_for(asyncio.shield(self._ready), within_s)
         except TimeoutError:
             raise UnavailableError("a media worker did not start") from None
 
@@ -118,13 +140,17 @@ class WorkerLink:
         return fields
 
     async def stop(self) -> None:
-        """Close the link and wait until the worker has written and ended."""
+        """Tell the worker to write what it holds and to end; wait until it has."""
+        with contextlib.suppress(UnavailableError, TimeoutError):
+            await asyncio.wait_for(self.request({"do": "end"}), _STOP_S)
         self._hang_up()
-        try:
-            await asyncio.to_thread(self._process.wait, _STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            await asyncio.to_thread(self._process.wait)
+        if not await asyncio.to_thread(self.process.wait, _STOP_S):
+            self.process.kill()
+            await asyncio.to_thread(self.process.wait)
+
+    def give_up(self) -> None:
+        """Kill the worker; whoever waits for it is told that it died."""
+        self._die()
 
     # -- the socket --------------------------------------------------------
 
@@ -142,23 +168,27 @@ class WorkerLink:
                     self._loop.add_writer(self._end, self._write)
                     return
                 self._unsent.popleft()
-                _close_all(fds)
+                control.close_all(fds)
         except OSError:
             self._die()
             return
         self._loop.remove_writer(self._end)
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Take what the worker has said until now."""
         try:
-            while (received := control.receive(self._end)) is not None:
-                self._take(received[0])
+            while (
+                self.is_alive and (received := control.receive(self._end)) is not None
+            ):
+                self._take(*received)
         except OSError:
             self._die()
 
-    def _take(self, message: bytes) -> None:
+    def _take(self, message: bytes, fds: list[int]) -> None:
+        self.heard_s = time.monotonic()
         if message[0] == control.COUNTERS:
             for snapshot in control.unpack_counters(message):
-                self._on_counters(snapshot)
+                self._events.counted(snapshot)
             return
         fields = control.unpack(message)
         if "id" in fields:
@@ -170,17 +200,19 @@ class WorkerLink:
             if not self._ready.done():
                 self._ready.set_result(fields)
         else:
-            self._on_tell(fields)
+            self._events.told(self, fields, fds)
+            return
+        control.close_all(fds)
 
     def _die(self) -> None:
         if not self.is_alive:
             return
         self._hang_up()
         # The socket closes before the process is gone; it is killed in case it
-        # only lost the socket: two workers must never read one port.
-        self._process.kill()
-        self._on_death(self)
-        reap = self._loop.run_in_executor(None, self._process.wait)
+        # only lost the socket.
+        self.process.kill()
+        self._events.died(self)
+        reap = self._loop.run_in_executor(None, self.process.wait)
         reap.add_done_callback(lambda _: None)
 
     def _hang_up(self) -> None:
@@ -190,8 +222,10 @@ class WorkerLink:
         self._loop.remove_reader(self._end)
         self._loop.remove_writer(self._end)
         self._end.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
         for _, fds in self._unsent:
-            _close_all(fds)
+            control.close_all(fds)
         self._unsent.clear()
         gone = WorkerDiedError("the media worker is gone")
         if not self._ready.done():
@@ -202,9 +236,3 @@ class WorkerLink:
             if not answer.done():
                 answer.set_exception(WorkerDiedError("the media worker is gone"))
         self._answers.clear()
-
-
-def _close_all(fds: list[int]) -> None:
-    for fd in fds:
-        with contextlib.suppress(OSError):
-            os.close(fd)

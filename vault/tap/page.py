@@ -70,7 +70,7 @@ _GENERATION_AT: Final = 8
 # Native and aligned: each integer is one store, so a value is old or new.
 _U64: Final = struct.Struct("@Q")
 _HEAD: Final = struct.Struct("@QQQ")
-_ENTRY: Final = struct.Struct("@QQQqqQ")
+_ENTRY: Final = struct.Struct("@QqQqqQ")
 _MASK: Final = 2**64 - 1
 
 
@@ -81,7 +81,7 @@ class StreamIndex:
     ssrc: int
     extended: int
     """SRTP index of the highest authentic packet under the stream's present key:
-    rollover counter times 2**16 plus sequence number."""
+    rollover counter times 2**16 plus sequence number; below zero if there is none."""
     packets: int
     "Authentic packets of this SSRC since the call began."
     first: int

@@ -209,6 +209,15 @@ def _set_buffer(one: socket.socket, size_bytes: int) -> None:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes // 2)
 
 
+def drops_of(fd: int) -> int:
+    """Return the datagrams that found a full buffer at the socket behind *fd*."""
+    one = socket.socket(fileno=fd)
+    try:
+        return _drops(one)
+    finally:
+        one.detach()
+
+
 def _drops(one: socket.socket) -> int:
     info = one.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
     drops: int = _MEMINFO.unpack(info)[_DROPS]

@@ -10,6 +10,7 @@ from vault.core.media import STATIC_PAYLOADS, SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.tap import control
 from vault.tap.orders import (
+    PartReport,
     PortPair,
     SsrcSpan,
     StreamChange,
@@ -104,6 +105,9 @@ class TestCounters:
             "rtcp": 0,
             "undecryptable_kept": 1,
             "not_captured": 0,
+            "checks": 0,
+            "source_moves": 0,
+            "over_budget": 0,
             "rejected": {"unauthenticated": 1, "too-short": 1},
             "ssrcs": (SsrcSpan(ssrc=7, first=5, last=8, packets=3),),
         }
@@ -116,23 +120,29 @@ class TestCounters:
         assert max(map(len, messages)) < control.MESSAGE_BYTES
         assert sum(len(list(control.unpack_counters(m))) for m in messages) == 2000
 
-    def test_of_two_workers_add_up(self, lines: Callable[..., Line]):
+    def test_are_those_of_the_stream_that_they_name(self, lines: Callable[..., Line]):
         line = lines()
         line.send_rtp(5, 6, 8)
         line.sweep.tick()
         (message,) = control.pack_counters([line.stream])
         (snapshot,) = control.unpack_counters(message)
-        before = StreamCounters(
-            index=0,
-            label="agent",
-            media="audio",
-            suite=ORDER.suite,
-            authentic=10,
-            rejected={"oversize": 2},
-            ssrcs=(SsrcSpan(ssrc=7, first=1, last=4, packets=4),),
+        named = StreamCounters(
+            index=0, label="agent", media="audio", suite=ORDER.suite, kernel_drops=4
         )
 
-        total = snapshot.add_to(before)
+        found = snapshot.of(named)
 
-        assert total.ssrcs == (SsrcSpan(ssrc=7, first=1, last=8, packets=7),)
-        assert (total.authentic, total.received, total.lost) == (13, 15, 1)
+        assert found.ssrcs == (SsrcSpan(ssrc=7, first=5, last=8, packets=3),)
+        assert (found.label, found.authentic, found.received) == ("agent", 3, 7)
+
+
+class TestParts:
+    @pytest.mark.parametrize(
+        "report",
+        [
+            PartReport(part=1, final=True, size_bytes=72, sha256=bytes(range(32))),
+            PartReport(part=70, final=False, failure="ENOSPC"),
+        ],
+    )
+    def test_are_read_as_they_were_written(self, report: PartReport):
+        assert control.part_of(carried(control.part_fields(report))) == report
