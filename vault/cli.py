@@ -35,7 +35,7 @@ _COMMANDS: Final = MappingProxyType(
         "workgroup": "people:workgroup",
         "device": "people:device",
         "token": "people:token",
-        "sessions": "people:sessions",
+        "sessions": "ledger:sessions",
         "recordings": "recordings:recordings",
         "spool": "spool:spool",
         "audit": "trail:audit",
