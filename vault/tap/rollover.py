@@ -5,9 +5,13 @@ the counter: it is not in the packet, yet the tag covers it.  So candidates are
 tried, each at the price of one tag, without any session and without state.
 
     if (tried := session.trial(packet)) is not None:
-        roc = find_rollover(session.suite, *tried, likely_rollovers(current=3))
+        candidates = likely_rollovers(current=highest >> 16)
+        roc = find_rollover(session.suite, *tried, candidates, after=highest)
         if roc is not None:
             join(session, packet, roc)
+
+What calls for a trial is a packet that is unauthentic *or too old*: beyond half
+the number space, a session takes what comes next for what came long ago.
 
 Guarantees: a counter is returned only with a right tag of 80 bits or more.
 Under a 32-bit tag a thousand candidates would make a forgery a thousand times
@@ -40,7 +44,12 @@ _AEAD_TAG_SIZE: Final = 16
 
 
 def find_rollover(
-    suite: SrtpSuite, key: SecretBytes, packet: bytes, candidates: Iterable[int]
+    suite: SrtpSuite,
+    key: SecretBytes,
+    packet: bytes,
+    candidates: Iterable[int],
+    *,
+    after: int = -1,
 ) -> int | None:
     """Return the first candidate under which *packet* is authentic.
 
@@ -49,6 +58,9 @@ def find_rollover(
         key: Master key and salt.
         packet: An SRTP packet as it was received, less its MKI.
         candidates: Rollover counters, the likeliest first; the caller bounds them.
+        after: The highest index received from the SSRC under this very key.  Only
+            a counter that puts the packet behind it is looked for: what was
+            recorded on the way and is played again would turn the counter back.
 
     Returns:
         The counter, or None if the packet is authentic under none of them.
@@ -65,8 +77,9 @@ def find_rollover(
     if start is None or start > len(packet) - tag_size:
         return None
     is_authentic = (_aead if suite.is_aead else _hmac)(keys, packet, start)
+    first = max(after + 1 - int.from_bytes(packet[2:4], "big") + 0xFFFF, 0) >> 16
     for roc in candidates:
-        if 0 <= roc < _MOST and is_authentic(roc.to_bytes(4, "big")):
+        if first <= roc < _MOST and is_authentic(roc.to_bytes(4, "big")):
             return roc
     return None
 

@@ -133,7 +133,7 @@ class CmInbound:
         """Unprotect RTP packet *i* in place; return its status."""
         packet = slots.packet(i, slots.length(i))
         start, stop = header_size(packet), len(packet) - self._rtp.tag_size
-        if start is None or start > stop:
+        if start is None:
             return STATUS_MALFORMED
         seq, ssrc = _SEQ_AND_SSRC.unpack_from(packet)
         # 1. Guess the index; an SSRC begins at rollover counter 0.
@@ -145,6 +145,8 @@ class CmInbound:
         if window is not None and (status := window.check(index)) != STATUS_OK:
             return status
         # 3. Compare the tag, which covers the guess.
+        if start > stop:
+            return STATUS_MALFORMED
         tag = self._rtp.tag(packet[:stop], (index >> 16).to_bytes(4, "big"))
         if not hmac.compare_digest(tag, packet[stop:]):
             return STATUS_UNAUTHENTIC

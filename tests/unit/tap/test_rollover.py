@@ -63,6 +63,16 @@ class TestFindRollover:
         assert find_rollover(suite, key, packet, (-1, 2**32, 4)) is None
 
     @pytest.mark.parametrize("suite", LONG_TAGS)
+    def test_finds_none_that_would_turn_an_ssrc_back(self, suite: SrtpSuite):
+        key, index = fresh_key(suite), 3 << 16 | 40000
+        packet = Sender(suite, key).packet(index)
+
+        def found(after: int) -> int | None:
+            return find_rollover(suite, key, packet, range(9), after=after)
+
+        assert [found(index + d) for d in (-70_000, -1, 0, 1)] == [3, 3, None, None]
+
+    @pytest.mark.parametrize("suite", LONG_TAGS)
     def test_reads_no_octet_outside_a_packet(self, suite: SrtpSuite):
         key = fresh_key(suite)
         packet = b"\x9f" + Sender(suite, key).packet(3)[1:]
