@@ -18,6 +18,7 @@ from vault.tap.capture import (
     encode_event,
     stream_members,
 )
+from vault.tap.consent import Consent
 from vault.tap.counting import SsrcTrack, StreamCount
 from vault.tap.doubt import Doubt
 from vault.tap.orders import SsrcSpan, StreamChange, StreamOrder
@@ -35,6 +36,7 @@ class Stream:
     # Plain attributes: read per batch.
     __slots__ = (
         "call",
+        "consent",
         "count",
         "doubt",
         "is_marked",
@@ -78,6 +80,7 @@ class Stream:
         self.previous: InboundSession | None = None
         self.previous_until_s = 0.0
         self.session = inbound(order.suite, order.key, order.mkis)
+        self.consent = None if order.ice is None else Consent(order.ice)
         self.ports = tuple(
             Port(fd, self, is_rtcp=number == 1) for number, fd in enumerate(fds)
         )

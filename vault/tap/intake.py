@@ -191,6 +191,15 @@ class Intake:
         stream = port.stream
         slots = stream.slots
         reason = unfit(slots, i, length)
+        if (
+            reason is Rejection.NOT_RTP
+            and stream.consent is not None
+            and stream.consent.answer(
+                port.fd, bytes(slots.packet(i, length)), slots.source(i), now_s
+            )
+        ):
+            stream.count.checks += 1
+            return
         if reason is None and not stream.session.authenticates:
             welcome = is_welcome(port, slots.source(i), now_s)
             reason = None if welcome else Rejection.FOREIGN_SOURCE

@@ -112,6 +112,8 @@ class Sweep:
                 {"stream": change.index, "suite": str(after.suite)},
             )
         stream.order = after
+        if change.ice is not None and stream.consent is not None:
+            stream.consent.renew(change.ice)
         if after.rtcp_mux and not before.rtcp_mux:
             for port in stream.ports:
                 port.disable()
