@@ -34,6 +34,9 @@ _MAX_DROPOUT: Final = 3000
 _MAX_TICKS: Final = 48_000 // 4
 "Timestamp units that one packet covers at most: 250 ms of the fastest RTP clock."
 
+_RESTART_NS: Final = 10_000_000_000
+"Delay from one packet to the next grows by less than this in any network."
+
 _OVERLAP_NS: Final = 1_000_000_000
 "How long two SSRCs may overlap and still be one voice that moved."
 
@@ -126,7 +129,7 @@ def _run(packets: PacketTable, rows: Index, extended: Index) -> Run:
     arrived_first = np.zeros(len(rows), bool)
     arrived_first[first] = True
     late = (extended < highest) & arrived_first
-    jitter = _jitter_ns(packets, rows[arrived_first])
+    jitter = _jitter_ns(packets, rows)
     return Run(
         ssrc=int(packets.ssrc[rows[0]]),
         rows=rows[first],
@@ -151,5 +154,9 @@ def _jitter_ns(packets: PacketTable, rows: Index) -> list[float]:
     clock_hz = packets.clock_hz[rows][1:].astype(np.int64)
     known = clock_hz > 0
     spoken = sent * NS_PER_S // np.where(known, clock_hz, 1)
-    transit = np.where(known, np.abs(arrived - spoken), 0).tolist()
-    return list(accumulate(transit, lambda j, d: j + (d - j) / 16, initial=0.0))
+    transit = np.abs(arrived - spoken)
+    # A sender that restarts its timestamps says nothing about the network.
+    transit = transit[known & (transit < _RESTART_NS)]
+    return list(
+        accumulate(transit.tolist(), lambda j, d: j + (d - j) / 16, initial=0.0)
+    )
