@@ -1,6 +1,6 @@
 """SRTP with AES in counter mode and HMAC-SHA1, without libsrtp.
 
-pylibsrtp has no profile for AES_256_CM; this has, at some ten times the cost
+pylibsrtp has no profile for AES_256_CM; this has, at some six times the cost
 per packet.  It does the 128-bit suites as well, so that tests can hold it
 against libsrtp, packet by packet.
 
