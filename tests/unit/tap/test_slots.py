@@ -73,6 +73,13 @@ class TestSlots:
 
         assert [slots.is_cut(i) for i in range(count)] == [False, True, False]
 
+    def test_a_datagram_of_any_size_is_whole_or_flagged(self):
+        sizes = (0, 1, 11, 12, 13, 1500, 1501, ROOM, 9000, 65507)
+        slots, count = filled(*(bytes(size) for size in sizes))
+
+        assert [slots.length(i) for i in range(count)] == [min(s, ROOM) for s in sizes]
+        assert [slots.is_cut(i) for i in range(count)] == [s > ROOM for s in sizes]
+
     def test_an_empty_socket_gives_nothing(self):
         _, count = filled()
 
