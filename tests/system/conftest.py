@@ -13,6 +13,7 @@ import pytest
 
 from tests.simulators.installation import Installation
 from tests.simulators.site import PEOPLE, Heard, Site, serving
+from vault.core.flow import Allowance
 from vault.core.media import SrtpSuite
 
 
@@ -34,8 +35,10 @@ def troubled() -> Iterator[Site]:
 def calls_by_suite(site: Site) -> Mapping[SrtpSuite, Heard]:
     """One finished call under each suite, placed at the same time."""
 
+    legacy = site.vault.add_pbx("legacy", *Allowance)
+
     def place(suite: SrtpSuite) -> Heard:
-        return site.heard(suite=suite, encodings=("PCMU", "PCMA"), seconds=2.5)
+        return site.heard(legacy, suite=suite, encodings=("PCMU", "PCMA"), seconds=2.5)
 
     with ThreadPoolExecutor() as pool:
         return dict(zip(SrtpSuite, pool.map(place, SrtpSuite), strict=True))
