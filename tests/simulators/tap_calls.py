@@ -58,11 +58,14 @@ class TapCall:
                 zip(keys, self.ports, strict=True)
             )
         )
+        self._begin(address)
+
+    def _begin(self, address: str) -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.peer = socket.socket(family, socket.SOCK_DGRAM)
         self.senders = [OutboundSession(s.suite, s.key) for s in self.streams]
-        self.sent: list[list[bytes]] = [[] for _ in keys]
-        self._next = [1000] * len(keys)
+        self.sent: list[list[bytes]] = [[] for _ in self.streams]
+        self._next = [1000] * len(self.streams)
 
     async def open(self, *, paused: bool = False) -> "TapCall":
         await self.pool.open_call(

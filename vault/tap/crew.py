@@ -107,7 +107,11 @@ class Crew:
 
         Raises:
             UnavailableError: A worker did not come up.
+            ConfigurationError: The folder where they are met is not private.
         """
+        if self._config.run_folder:
+            folder = Path(self._config.run_folder)
+            await asyncio.to_thread(meeting.private_folder, folder)
         missing = self._config.worker_count - len(self.links)
         try:
             self.links += [self._spawn() for _ in range(missing)]

