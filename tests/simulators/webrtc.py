@@ -247,6 +247,11 @@ class Gateway:
         )
         return True
 
+    def is_checked_by(self, request: bytes) -> bool:
+        """Send *request* and see whether there is any answer."""
+        self.send(request)
+        return self.receive(lambda octets: octets[0] < 4) is not None
+
     # ------------------------------------------------------------------ DTLS
 
     def shake(self, *, lose: tuple[int, ...] = (), within_s: float = WITHIN_S) -> bool:

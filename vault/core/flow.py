@@ -214,6 +214,8 @@ class StreamStatus:
     )
     rtcp_packets: int = 0
     local_port: int = 0
+    handshake: str = ""
+    "Where the handshake of a running DTLS-SRTP stream stands; empty for all others."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,6 +133,7 @@ def status_members(status: SessionStatus) -> dict[str, object]:
                 "packets_rejected": dict(stream.packets_rejected),
                 "rtcp_packets": stream.rtcp_packets,
                 "local_port": stream.local_port,
+                **({"handshake": stream.handshake} if stream.handshake else {}),
             }
             for stream in status.streams
         ],

@@ -33,7 +33,7 @@ from vault.core.clock import rfc3339
 from vault.core.errors import RecordingTruncatedError
 from vault.core.flow import HowEnded
 from vault.recorder.facts import seal_metadata
-from vault.recorder.session import Session
+from vault.recorder.session import Session, Stream
 from vault.sealing.chunks import (
     HEADER_SIZE,
     chunk_count,
@@ -90,7 +90,7 @@ def finish(session: Session, report: CallReport, key: ManifestKey) -> Manifest:
         key,
         ended=rfc3339(session.ended_ns),
         how=HowEnded.CUT if last.endswith(CUT) else report.how,
-        streams=tuple(stream_count(counters) for counters in report.streams),
+        streams=_counts(session, report),
         written=written,
     )
 
@@ -190,12 +190,40 @@ def _digest_on_disk(file: io.BufferedReader) -> bytes:
     return hashlib.file_digest(file, "sha256").digest()
 
 
+def _counts(session: Session, report: CallReport) -> tuple[StreamCount, ...]:
+    """Return the counts of every stream, those included that never had keys."""
+    counted = [stream_count(counters) for counters in report.streams]
+    streams = session.streams.values()
+    if not counted and any(stream.crypto is not None for stream in streams):
+        return ()  # the media tap lost the call: nobody knows
+    return tuple(
+        sorted(
+            (*counted, *(_no_count(one) for one in streams if one.crypto is None)),
+            key=lambda count: count.stream,
+        )
+    )
+
+
+def _no_count(stream: Stream) -> StreamCount:
+    offered = stream.offered
+    return StreamCount(
+        stream=offered.index,
+        label=_shown(offered.label, offered.index),
+        suite=stream.suite_name,
+        media=offered.media,
+        payloads={payload.payload_type: payload for payload in offered.payloads},
+    )
+
+
+def _shown(label: str, index: int) -> str:
+    return label if _LABEL.fullmatch(label) else f"stream{index + 1}"
+
+
 def stream_count(counters: StreamCounters) -> StreamCount:
     """Return what the hot path counted as the manifest says it."""
-    label = counters.label
     return StreamCount(
         stream=counters.index,
-        label=label if _LABEL.fullmatch(label) else f"stream{counters.index + 1}",
+        label=_shown(counters.label, counters.index),
         suite=counters.suite.value,
         media=counters.media,
         received=counters.received,

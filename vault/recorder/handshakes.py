@@ -89,7 +89,9 @@ class Handshakes:
                 self._media.media_socket(stream.ports), self._expectation(stream)
             )
             self._waits[name] = wait
-            task = asyncio.create_task(self._run(name, session, stream, wait))
+            task = asyncio.create_task(
+                self._run(name, session, stream, wait), name=f"handshake {name}"
+            )
             self._tasks[name] = task
 
     async def stop(self, session: Session) -> None:

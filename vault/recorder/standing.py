@@ -72,6 +72,7 @@ def _running(stream: Stream, counters: StreamCounters | None) -> StreamStatus:
         codec=stream.codec,
         suite=stream.suite_name,
         local_port=stream.ports.rtp,
+        handshake="" if stream.dtls is None else stream.dtls.state.value,
     )
     if counters is None:
         return status

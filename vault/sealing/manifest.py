@@ -116,7 +116,7 @@ class StreamCount:
     "Index of the m-line, from 0: the stream octet of capture records."
     label: str
     suite: str
-    "SRTP suite as IANA spells it, or ``PLAIN_RTP``."
+    "As IANA spells it, ``PLAIN_RTP``, or ``DTLS-SRTP`` where no handshake was done."
     media: str
     "``audio`` or ``video``."
     received: int = 0
