@@ -49,10 +49,8 @@ def recover(
         if recording_id in skip:
             continue
         folder = spool.folder(recording_id)
-        if folder.has(MANIFEST):
-            continue
         try:
-            if _recover(folder, key):
+            if not folder.has(MANIFEST) and _recover(folder, key):
                 recovered.append(recording_id)
         except (VaultError, OSError) as exc:
             _log.error(UNREADABLE, recording=recording_id, problem=type(exc).__name__)

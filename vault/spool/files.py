@@ -38,6 +38,7 @@ import structlog
 
 from vault.core.errors import (
     IntegrityError,
+    NotFoundError,
     SpoolFullError,
     UnavailableError,
 )
@@ -197,11 +198,19 @@ class SessionFolder:
         return sorted(name.replace("-", "/") for name in names if _FILE.fullmatch(name))
 
     def has(self, name: str) -> bool:
-        """Return whether *name* is here."""
+        """Return whether *name* is here; False also where the folder is not.
+
+        Raises:
+            UnavailableError, IntegrityError: That cannot be told; it MUST NOT be
+                taken for a no.
+        """
         try:
-            with descriptors.folder(self.path) as at:
+            with (
+                translated(f"{self.recording_id} {name}"),
+                descriptors.folder(self.path) as at,
+            ):
                 return descriptors.is_file(at, _file_name(name))
-        except (OSError, IntegrityError):
+        except NotFoundError:
             return False
 
     def open(self, name: str) -> io.BufferedReader:

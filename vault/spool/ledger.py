@@ -20,7 +20,12 @@ from pathlib import Path
 from typing import Final, Self
 
 from vault.core import canonical
-from vault.core.errors import IntegrityError, InvalidInputError, NotFoundError
+from vault.core.errors import (
+    IntegrityError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
 from vault.core.flow import HowEnded
 from vault.core.ids import DeviceId, RecordingId, parse_recording_id
 from vault.spool.descriptors import write_durably
@@ -131,8 +136,8 @@ def read_status(directory: Path) -> list[SpoolStatus]:
     shipping = read_shipping(directory).recordings
     with contextlib.suppress(FileNotFoundError):
         for path in directory.iterdir():
-            # IntegrityError: somebody else's folder, or a link; the tap has said so.
-            with contextlib.suppress(NotFoundError, IntegrityError):
+            # Somebody else's folder, or a link: the tap has said so.
+            with contextlib.suppress(NotFoundError, IntegrityError, UnavailableError):
                 found.append(_status(path, shipping.get(path.name, Shipping())))
     return sorted(found, key=lambda status: -status.age_s)
 

@@ -154,11 +154,13 @@ class Shipper:
 
     def waiting(self) -> list[RecordingId]:
         """Return what has a manifest and was not freed yet."""
-        return [
-            recording_id
-            for recording_id in self._spool.recordings()
-            if self._spool.folder(recording_id).has(MANIFEST)
-        ]
+        found = []
+        for recording_id in self._spool.recordings():
+            # What cannot be looked at now is looked at in the next round.
+            with contextlib.suppress(VaultError):
+                if self._spool.folder(recording_id).has(MANIFEST):
+                    found.append(recording_id)
+        return found
 
     def ship(self, recording_id: RecordingId) -> None:
         """Take one recording through all six steps.

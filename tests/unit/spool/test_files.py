@@ -1,17 +1,12 @@
 import os
 import stat
-import subprocess
-import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vault.core.errors import (
-    ConfigurationError,
     ConflictError,
     NotFoundError,
-    SpoolFullError,
 )
 from vault.spool.config import SpoolConfig
 from vault.spool.order import SpoolOrder
@@ -104,71 +99,3 @@ class TestSessionFolder:
         folder.write_once("manifest", b"whole")
 
         assert b"whole" == folder.read("manifest")
-
-
-class TestSpool:
-    def test_two_processes_never_share_one(
-        self, spool: Spool, config: SpoolConfig
-    ) -> None:
-        code = (
-            "import sys; from pathlib import Path\n"
-            "from vault.spool.config import SpoolConfig\n"
-            "from vault.spool.spool import Spool\n"
-            "Spool(SpoolConfig(directory=Path(sys.argv[1]))).open()"
-        )
-        ended = subprocess.run(
-            [sys.executable, "-c", code, str(config.directory)],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-
-        assert "another tap uses the spool" in ended.stderr
-
-    def test_a_folder_that_others_may_write_is_refused(self, tmp_path: Path) -> None:
-        folder = tmp_path / "open"
-        folder.mkdir()
-        folder.chmod(0o777)
-
-        with pytest.raises(ConfigurationError):
-            Spool(SpoolConfig(directory=folder)).open()
-
-    def test_a_link_is_no_spool(self, tmp_path: Path) -> None:
-        (tmp_path / "real").mkdir()
-        (tmp_path / "link").symlink_to(tmp_path / "real")
-
-        with pytest.raises(ConfigurationError):
-            Spool(SpoolConfig(directory=tmp_path / "link")).open()
-
-    def test_a_spool_that_is_not_open_takes_no_call(
-        self, config: SpoolConfig, order: SpoolOrder
-    ) -> None:
-        with pytest.raises(RuntimeError):
-            Spool(config).create(order)
-
-    def test_an_id_is_taken_once(self, spool: Spool, order: SpoolOrder) -> None:
-        spool.create(order)
-
-        with pytest.raises(ConflictError):
-            spool.create(order)
-
-    def test_beyond_the_quota_there_is_no_room(
-        self, config: SpoolConfig, order: SpoolOrder
-    ) -> None:
-        with Spool(replace(config, quota_bytes=1000)) as spool:
-            spool.check_room()
-            spool.create(order).write_once("session/0001", bytes(1000))
-            spool._usage = (-10.0, 0)
-
-            with pytest.raises(SpoolFullError) as caught:
-                spool.check_room()
-            assert 30 == caught.value.retry_after_s
-
-    def test_the_reserve_of_the_disk_is_for_running_calls(
-        self, config: SpoolConfig
-    ) -> None:
-        with (
-            Spool(replace(config, reserve_bytes=1 << 60)) as spool,
-            pytest.raises(SpoolFullError),
-        ):
-            spool.check_room()
