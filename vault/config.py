@@ -148,6 +148,7 @@ class Settings(BaseSettings):
     session_idle_s: int = Field(default=1800, ge=10)
     "A call without a packet for so long ends as ``timeout``."
     session_max_s: int = Field(default=24 * 3600, ge=60)
+    clock_tolerance_s: int = Field(default=300, ge=1)
     sign_in_idle_s: int = Field(default=900, ge=60)
     sign_in_max_s: int = Field(default=12 * 3600, ge=300)
 

@@ -15,6 +15,8 @@ from typing import Final
 
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_PDEATHSIG: Final = 1
+_TIME_ERROR: Final = 5
+_STA_UNSYNC: Final = 0x40
 _MCL_CURRENT_FUTURE_ONFAULT: Final = 1 | 2 | 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -48,6 +50,34 @@ def open_descriptors() -> int:
     # Since Linux 6.2 the folder's size is their number; before, it is 0.
     known = Path("/proc/self/fd").stat().st_size
     return known or sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def clock_state() -> tuple[bool, float]:
+    """Return whether the kernel takes the clock to be synchronised, and its error, s.
+
+    Raises:
+        OSError: The kernel does not say.
+    """
+    about = _Timex()
+    state = _libc.adjtimex(ctypes.byref(about))
+    if state < 0:
+        raise OSError(ctypes.get_errno(), "adjtimex")
+    synchronised = state != _TIME_ERROR and not about.status & _STA_UNSYNC
+    return synchronised, about.esterror / 1e6
+
+
+class _Timex(ctypes.Structure):
+    """``struct timex`` as far as it is read; the kernel writes into the rest, too."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 256),
+    )
 
 
 def die_with_parent(signal_number: int) -> None:

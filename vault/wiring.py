@@ -16,6 +16,8 @@ An installation's folder (all of it private):
     tap/manifest.key                this tap's signing key
     tap/snapshot.json               what the tap knows while the database is away
     worker/addendum.key             this worker's signing key
+    run/tap-status.json             how the tap stands, in figures
+    run/tap/                        where its media workers can be met again
     spool/, objects/, run/
 """
 
@@ -83,6 +85,11 @@ class Installation:
         """The signed roster and the key that it is pinned to."""
         keys = self.folder / "keys"
         return RosterFiles(roster=keys / "roster.json", verifier=keys / "roster.pub")
+
+    @property
+    def tap_status_path(self) -> Path:
+        """Where the tap of this folder says how it stands."""
+        return self.folder / "run" / "tap-status.json"
 
     @property
     def log_key_path(self) -> Path:

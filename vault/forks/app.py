@@ -48,6 +48,7 @@ def create_forks_app(
     *,
     rate: RateLimitItem = _DEFAULT_RATE,
     look_again: LookAgain | None = None,
+    why_not: Callable[[], str] = lambda: "",
 ) -> FastAPI:
     """Return the application.
 
@@ -57,6 +58,8 @@ def create_forks_app(
         rate: Requests that one device may make.
         look_again: Awaited before an unknown token is refused: a device that was
             added a moment ago need not wait.  Limits itself.
+        why_not: One word for why no call can be taken now, empty if one can; asked
+            by ``/readyz``, so it must cost nothing.
     """
     app = FastAPI(
         title="Callvault forks",
@@ -74,6 +77,14 @@ def create_forks_app(
     @app.get("/healthz", include_in_schema=False)
     async def alive() -> Response:
         return PlainTextResponse("ok")
+
+    @app.get("/readyz", include_in_schema=False)
+    async def ready() -> Response:
+        reason = why_not()
+        return JSONResponse(
+            {"status": "not ready" if reason else "ok", "calls": reason or "ok"},
+            status_code=503 if reason else 200,
+        )
 
     @app.post(FORKS)
     async def open_fork(request: Request, device: asker) -> Response:

@@ -71,10 +71,13 @@ class Preflight:
             self._refuse(reason, error)
             raise error
 
-    async def trouble(self) -> str:
-        """Return why a call of two parties would be refused now, or nothing."""
+    async def trouble(self) -> tuple[str, str]:
+        """Return why a call of two parties would be refused now; empty if it would not.
+
+        One of `REASONS`, and a text for the operator.
+        """
         found = await self._trouble(2)
-        return f"{found[0]}: {found[1]}" if found else ""
+        return (found[0], str(found[1])) if found else ("", "")
 
     @contextmanager
     def counted(self, reason: str) -> Iterator[None]:

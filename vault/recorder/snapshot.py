@@ -121,6 +121,11 @@ class SnapshotKeeper:
         return (self._clock() - self._known.taken_ns) / NS_PER_S
 
     @property
+    def taken_ns(self) -> int:
+        """When the database last answered, also before a restart; 0 for never."""
+        return self._known.taken_ns
+
+    @property
     def roster(self) -> Roster | None:
         """The newest roster that verified."""
         return self._known.roster

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from vault.core import canonical
 from vault.core.canonical import JsonObject
-from vault.core.clock import utc
+from vault.core.clock import NS_PER_S, utc
 from vault.core.errors import NoRecipientKeyError, SealBrokenError
 from vault.sealing import dsse
 from vault.sealing.envelope import Recipient, kid_of
@@ -34,6 +34,8 @@ from vault.sealing.members import Members, to_base64
 ROSTER_TYPE: Final = "application/vnd.callvault.roster.v1+json"
 SIGNER: Final = "roster"
 _VERSION: Final = 1
+VALID_NS: Final = 35 * 24 * 3600 * NS_PER_S
+"From its signature to its ``not_after``."
 _PUBLIC_KEY_SIZE: Final = 32
 _DIGEST: Final = re.compile(r"(?:[0-9a-f]{64})?")
 _MONTH: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
@@ -154,6 +156,15 @@ class Roster:
             if len({each.name for each in signers}) != len(signers):
                 raise SealBrokenError("the roster names a signer twice")
         return roster
+
+    @property
+    def signed_ns(self) -> int:
+        """When it was signed, by the warden's clock, in nanoseconds; 0 if unknown."""
+        try:
+            until_s = datetime.fromisoformat(self.not_after).timestamp()
+        except ValueError:
+            return 0
+        return max(0, round(until_s) * NS_PER_S - VALID_NS)
 
     def tap_keys(self) -> Mapping[str, bytes]:
         """Return tap name → public key, for `verify_manifest`."""

@@ -16,11 +16,13 @@ from typing import Final, Literal
 from vault import process
 from vault.config import Settings, passphrase
 from vault.core.errors import VaultError
+from vault.serving.tap_status import read_status
 from vault.trust.client import WardenClient
 from vault.wiring import Installation
 
 _BUFFER_BYTES: Final = 512 * 1024
-_DESCRIPTORS: Final = 4096
+_VIDEO_BUFFER_BYTES: Final = 4 * 1024 * 1024
+_RESERVE: Final = 200
 _RESERVED: Final = Path("/proc/sys/net/ipv4/ip_local_reserved_ports")
 _EPHEMERAL: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
@@ -38,7 +40,7 @@ def inspect(installation: Installation) -> Sequence[Finding]:
     settings = installation.settings
     findings = [*_machine(settings), *_disk(settings)]
     if installation.keyring_path.is_file():
-        findings += [*_parts(installation), _warden(settings)]
+        findings += [*_parts(installation), _warden(settings), *_tap(installation)]
     else:
         findings.append(
             Finding(
@@ -53,22 +55,33 @@ def _machine(settings: Settings) -> Iterator[Finding]:
     for gap in process.harden():
         yield Finding(level="warning", text=gap)
     rmem_max = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    # The kernel doubles what is asked for, and caps it before.
+    if _BUFFER_BYTES <= rmem_max < _VIDEO_BUFFER_BYTES // 2:
+        yield Finding(
+            level="warning",
+            text=f"net.core.rmem_max is {rmem_max}: a screen's key frame may not fit "
+            f"(sysctl -w net.core.rmem_max={_VIDEO_BUFFER_BYTES})",
+        )
     if rmem_max < _BUFFER_BYTES:
         yield Finding(
             level="warning",
             text=f"net.core.rmem_max is {rmem_max}: media buffers are smaller than 5 s "
-            f"of audio (sysctl -w net.core.rmem_max={8 * _BUFFER_BYTES})",
+            f"of audio (sysctl -w net.core.rmem_max={_VIDEO_BUFFER_BYTES})",
         )
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    level: Literal["ok", "warning"] = "ok" if soft >= _DESCRIPTORS else "warning"
+    # What a process may have if it asks for it, as the tap does.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     low, high = settings.media_port_range
-    # Two parties: four sockets, four ports, one file.
-    calls = min(max(0, soft - 200) // 5, (high - low + 1) // 4)
+    by_ports = (high - low + 1) // 4
+    # Two parties: four sockets, four ports, a file and a page.
+    calls = min(max(0, hard - _RESERVE) // 6, by_ports)
     yield Finding(
-        level=level,
-        text=f"{soft} descriptors per process and {high - low + 1} media ports: room "
-        f"for about {calls} calls of two parties",
+        level="ok" if calls == by_ports else "warning",
+        text=f"{hard} descriptors per process and {high - low + 1} media ports: room "
+        f"for about {calls} calls of two parties"
+        + ("" if calls == by_ports else " (raise LimitNOFILE, or ulimit -Hn)"),
     )
+    yield _memory_lock()
+    yield from _clock()
     first, last = (int(part) for part in _EPHEMERAL.read_text().split())
     if low <= last and first <= high and not _RESERVED.read_text().strip():
         yield Finding(
@@ -82,6 +95,63 @@ def _machine(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 level="error", text=f"{name} {address} is not of this machine"
             )
+
+
+def _memory_lock() -> Finding:
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if soft == resource.RLIM_INFINITY:
+        return Finding(level="ok", text="memory may be locked without a limit")
+    return Finding(
+        level="warning",
+        text=f"RLIMIT_MEMLOCK is {soft >> 10} KiB: keys stay out of swap only where "
+        "there is none, or in a cgroup without it (LimitMEMLOCK=infinity)",
+    )
+
+
+def _clock() -> Iterator[Finding]:
+    try:
+        synchronised, error_s = process.clock_state()
+    except OSError:
+        return
+    if synchronised:
+        yield Finding(
+            level="ok", text=f"the clock is synchronised, to within {error_s:.3f} s"
+        )
+    else:
+        yield Finding(
+            level="warning",
+            text="the kernel does not know the clock to be synchronised: calls are "
+            "dated by it (run chrony, or systemd-timesyncd)",
+        )
+
+
+def _tap(installation: Installation) -> Iterator[Finding]:
+    status = read_status(installation.tap_status_path)
+    if status is None or not status.is_alive:
+        yield Finding(level="warning", text="no tap is running")
+        return
+    reason, text = status.trouble
+    if reason:
+        yield Finding(level="error", text=f"the tap takes no calls: {text}")
+    workers = status.workers()
+    wanted = round(status.number("workers_wanted"))
+    streams = round(sum(worker.get("streams", 0.0) for worker in workers))
+    most = round(status.number("streams_per_worker")) * len(workers)
+    late_s = max((worker.get("late_s", 0.0) for worker in workers), default=0.0)
+    yield Finding(
+        level="ok" if len(workers) >= wanted else "error",
+        text=f"{len(workers)} of {wanted} media workers, {streams} of {most} streams, "
+        f"{late_s:.1f} s behind at most",
+    )
+    if status.members.get("store_kept") is None:
+        yield Finding(
+            level="warning",
+            text="no descriptor store: a call survives the tap or its media worker, "
+            "but not the death of both (run it under systemd or callvault serve)",
+        )
+    else:
+        kept = round(status.number("store_kept"))
+        yield Finding(level="ok", text=f"a descriptor store keeps {kept} descriptors")
 
 
 def _is_ours(address: str) -> bool:

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from vault.catalog.recordings import Recordings
 from vault.core.errors import VaultError
 from vault.serving.children import Child
+from vault.serving.tap_metrics import tap_metrics
 from vault.spool.ledger import SpoolState, read_status, read_totals
 from vault.trust.client import WardenClient
 from vault.wiring import Installation
@@ -63,6 +64,7 @@ class _Installation(Collector):
             "catalog": self._recordings,
             "spool": self._spool,
             "log": self._log,
+            "tap": self._tap,
         }
         for name, read in parts.items():
             try:
@@ -133,6 +135,9 @@ class _Installation(Collector):
             "1 after a failed sync: no new call is taken until the tap starts anew",
             value=float(bool(totals.alarm)),
         )
+
+    def _tap(self) -> Iterator[Metric]:
+        return tap_metrics(self._installation.tap_status_path)
 
     def _log(self) -> Iterator[Metric]:
         health = self._warden.health()

@@ -17,6 +17,7 @@ from vault.access.workgroups import Workgroups
 from vault.catalog.recordings import Recordings
 from vault.config import service_manager
 from vault.forks.app import create_forks_app
+from vault.recorder.clock_check import Witness
 from vault.recorder.config import RecorderConfig
 from vault.recorder.keys import load_manifest_key
 from vault.recorder.rows import RecordingRows
@@ -31,6 +32,7 @@ from vault.serving.descriptors import (
     receive_all,
     store_of,
 )
+from vault.serving.tap_status import StatusWriter
 from vault.spool.config import SpoolConfig
 from vault.tap.config import SyncConfig, TapConfig
 from vault.tap.pool import MediaPool
@@ -85,6 +87,11 @@ class _Around:
     store: NotifyStore | NoStore
     ready_fd: int | None
 
+    @property
+    def has_store(self) -> bool:
+        """Whether something keeps descriptors beyond this process."""
+        return isinstance(self.store, NotifyStore)
+
     def ready(self) -> None:
         """Tell whoever waits that the tap serves."""
         say_ready(self.ready_fd)
@@ -107,6 +114,45 @@ async def _serve(installation: Installation, trail: Trail, around: _Around) -> N
     settings = installation.settings
     keeper = SnapshotKeeper(_sources(installation))
     await asyncio.to_thread(keeper.start)
+    pool = MediaPool(_tap_config(installation), store=around.store)
+    recorder = _recorder(installation, trail, pool=pool, keeper=keeper)
+    preflight = recorder.desk.preflight
+    status = StatusWriter(
+        path=installation.tap_status_path,
+        standing=pool.standing,
+        trouble=preflight.trouble,
+        refused=lambda: preflight.refused,
+        kept=lambda: around.store.kept if around.has_store else None,
+    )
+    beating = asyncio.create_task(_beat(around.notifier))
+    await recorder.start()
+    telling = asyncio.create_task(status.run())
+    try:
+        # SIGTERM ends this await (`vault.serving.http`): no new calls, then the
+        # lines below.
+        await http.serve(
+            create_forks_app(
+                recorder.desk,
+                keeper,
+                look_again=keeper.look_again,
+                why_not=lambda: status.reason,
+            ),
+            settings,
+            "forks",
+            started=around.ready,
+        )
+    finally:
+        around.notifier.stopping()
+        await recorder.stop()
+        beating.cancel()
+        telling.cancel()
+        await asyncio.to_thread(keeper.stop)
+
+
+def _recorder(
+    installation: Installation, trail: Trail, *, pool: MediaPool, keeper: SnapshotKeeper
+) -> RecorderService:
+    settings = installation.settings
     spool = SpoolConfig(
         directory=settings.spool_folder,
         quota_bytes=settings.spool_quota_bytes,
@@ -114,17 +160,9 @@ async def _serve(installation: Installation, trail: Trail, around: _Around) -> N
         emergency_bytes=settings.spool_emergency_bytes,
     )
     spool.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    recorder = RecorderService(
+    return RecorderService(
         Surroundings(
-            media=MediaPool(
-                TapConfig(
-                    listen=settings.media_listen,
-                    ports=settings.media_port_range,
-                    workers=settings.media_workers,
-                    streams_per_worker=settings.media_streams_per_worker,
-                    tick_s=settings.sweep_ms / 1000,
-                )
-            ),
+            media=pool,
             disk=Syncer(SyncConfig(folder=spool.directory)),
             media_store=installation.stores.media,
             envelope_store=installation.stores.envelopes,
@@ -135,6 +173,7 @@ async def _serve(installation: Installation, trail: Trail, around: _Around) -> N
             manifest_key=load_manifest_key(
                 installation.folder / "tap" / "manifest.key", name=settings.tap_name
             ),
+            witnesses=_witnesses(keeper),
         ),
         config=RecorderConfig(
             tap_name=settings.tap_name,
@@ -142,25 +181,34 @@ async def _serve(installation: Installation, trail: Trail, around: _Around) -> N
             media_advertise=settings.media_advertise or "",
             idle_timeout_s=settings.session_idle_s,
             max_duration_s=settings.session_max_s,
+            clock_tolerance_s=settings.clock_tolerance_s,
         ),
         spool=spool,
     )
-    beating = asyncio.create_task(_beat(around.notifier))
-    await recorder.start()
-    try:
-        # SIGTERM ends this await (`vault.serving.http`): no new calls, then the
-        # lines below.
-        await http.serve(
-            create_forks_app(recorder.desk, keeper, look_again=keeper.look_again),
-            settings,
-            "forks",
-            started=around.ready,
-        )
-    finally:
-        around.notifier.stopping()
-        await recorder.stop()
-        beating.cancel()
-        await asyncio.to_thread(keeper.stop)
+
+
+def _tap_config(installation: Installation) -> TapConfig:
+    settings = installation.settings
+    run_folder = installation.folder / "run" / "tap"
+    run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return TapConfig(
+        listen=settings.media_listen,
+        ports=settings.media_port_range,
+        workers=settings.media_workers,
+        streams_per_worker=settings.media_streams_per_worker,
+        tick_s=settings.sweep_ms / 1000,
+        run_folder=str(run_folder),
+    )
+
+
+def _witnesses(keeper: SnapshotKeeper) -> tuple[Witness, ...]:
+    def signed_ns() -> int:
+        return keeper.roster.signed_ns if keeper.roster else 0
+
+    return (
+        Witness(name="the signature of the roster", newest_ns=signed_ns),
+        Witness(name="the snapshot of devices", newest_ns=lambda: keeper.taken_ns),
+    )
 
 
 def _sources(installation: Installation) -> SnapshotSources:

@@ -1,6 +1,7 @@
 """The web process: pages, API, playback."""
 
 import asyncio
+from collections.abc import Callable
 
 from vault import process
 from vault.access.devices import Devices
@@ -16,6 +17,7 @@ from vault.catalog.recordings import Recordings
 from vault.playback.service import Playback
 from vault.serving import http
 from vault.serving.children import say_ready
+from vault.serving.tap_status import read_status
 from vault.trust.interfaces import Warden
 from vault.web.app import create_web_app
 from vault.web.config import WebConfig
@@ -44,6 +46,23 @@ def serve_web(
         asyncio.run(
             http.serve(app, settings, "web", started=lambda: say_ready(ready_fd))
         )
+
+
+def _tap_of(installation: Installation) -> Callable[[], str] | None:
+    path = installation.tap_status_path
+    # A web process that runs apart has another folder, and no tap in it.
+    if not (installation.folder / "tap" / "manifest.key").is_file():
+        return None
+
+    def stands() -> str:
+        # In a word: this is answered to whoever asks.
+        status = read_status(path)
+        if status is None or not status.is_alive:
+            return "not running"
+        reason, _ = status.trouble
+        return f"takes no calls: {reason}" if reason else "ok"
+
+    return stands
 
 
 def web_services(installation: Installation, warden: Warden) -> Services:
@@ -81,4 +100,5 @@ def web_services(installation: Installation, warden: Warden) -> Services:
         warden=warden,
         trail=installation.trail_reader(),
         stores=(installation.stores.media, installation.stores.envelopes),
+        tap=_tap_of(installation),
     )

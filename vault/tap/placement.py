@@ -20,7 +20,7 @@ import structlog
 from vault.core.errors import UnavailableError
 from vault.core.ids import RecordingId
 from vault.tap import control
-from vault.tap.capacity import Capacity, WorkerReport
+from vault.tap.capacity import Capacity, WorkerLoad, WorkerReport
 from vault.tap.config import TapConfig
 from vault.tap.control import Fields, Snapshot
 from vault.tap.crew import WORKER_DIED, Crew
@@ -37,6 +37,7 @@ _WRITE_ERROR: Final = "write-error"
 _RETRIES_S: Final = (2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 "The last one again and again."
 _PARTS_SKIPPED: Final = 8
+_BEHIND: Final = 1_000_000
 
 _log = structlog.get_logger()
 
@@ -62,14 +63,16 @@ class Placement:
     def check(self, streams: int) -> None:
         """Find out whether a call could be kept up with; see `MediaTap.check`."""
         self._capacity.check(
-            streams,
-            workers=[
-                self._capacity.load(link.pid, self._load(link))
-                for link in self.crew.links
-                if link.is_alive
-            ],
-            free_pairs=self._sockets.free,
+            streams, workers=self.loads(), free_pairs=self._sockets.free
         )
+
+    def loads(self) -> list[WorkerLoad]:
+        """Return how busy the workers are that are alive."""
+        return [
+            self._capacity.load(link.pid, self._load(link))
+            for link in self.crew.links
+            if link.is_alive
+        ]
 
     async def start(self) -> None:
         """Start the workers that are missing, and place the calls that have none."""
@@ -98,7 +101,7 @@ class Placement:
 
     async def begin(self, call: OpenCall, gap: str) -> None:
         """Open the next part at a worker, as a new call to that worker."""
-        link = self.crew.choose(self._load)
+        link = self.crew.choose(self._burden)
         fd = await self._open_part(call)
         try:
             fds = [fd, call.page.fd]
@@ -139,6 +142,11 @@ class Placement:
                 call.keep()
                 return fd
         raise UnavailableError(f"part {call.part + 1} is there already")
+
+    def _burden(self, link: WorkerLink) -> int:
+        # One that is behind comes last; a call that runs already needs one anyhow.
+        load = self._capacity.load(link.pid, self._load(link))
+        return load.streams + (0 if self._capacity.has_room(load, 1) else _BEHIND)
 
     def _load(self, link: WorkerLink) -> int:
         return sum(len(c.streams) for c in self._calls.values() if c.link is link)

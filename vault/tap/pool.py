@@ -46,6 +46,7 @@ from vault.tap.orders import (
 )
 from vault.tap.placement import Placement
 from vault.tap.sockets import PortAllocator
+from vault.tap.standing import TapStanding, Totals
 
 
 class MediaPool:
@@ -66,6 +67,8 @@ class MediaPool:
         self._calls: dict[RecordingId, OpenCall] = {}
         self._ended: dict[RecordingId, OpenCall] = {}
         "Until they are forgotten."
+        self._totals = Totals()
+        "Of calls that have ended."
         self._placement = Placement(config, self._sockets, self._calls)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -137,6 +140,20 @@ class MediaPool:
     def check(self, streams: int) -> None:
         """Find out whether a call could be kept up with; see `MediaTap.check`."""
         self._placement.check(streams)
+
+    def standing(self) -> TapStanding:
+        """Return figures for metrics and readiness; asks no worker."""
+        totals = self._totals
+        for call in self._calls.values():
+            totals += Totals.of(self._counted(call))
+        return TapStanding(
+            calls=len(self._calls),
+            workers=tuple(self._placement.loads()),
+            workers_wanted=self._config.worker_count,
+            streams_per_worker=self._config.streams_per_worker,
+            free_pairs=self._sockets.free,
+            totals=totals,
+        )
 
     def reserve(self, streams: int) -> list[PortPair]:
         """Bind two ports for each of *streams* streams; see `MediaTap.reserve`."""
@@ -295,6 +312,7 @@ class MediaPool:
         except WorkerDiedError:
             call.lose_worker()
         call.note_end(how, part, drops)
+        self._totals += Totals.of(self._counted(call))
         if self._store is not None:
             # The ports have to become free; the page is wanted until the manifest is.
             self._store.drop(_name(call))

@@ -29,6 +29,7 @@ from vault.core.errors import ConfigurationError
 from vault.core.flow import Actor, ActorKind, Caller
 from vault.sealing.envelope import Recipient
 from vault.sealing.roster import (
+    VALID_NS,
     Roster,
     RosterRecipient,
     RosterSigner,
@@ -41,7 +42,6 @@ MONTHS_AHEAD: Final = 2
 "A tap that hears nothing for so many months still wraps for a month of its own."
 
 _DAY_NS: Final = 24 * 3600 * NS_PER_S
-_VALID_NS: Final = 35 * _DAY_NS
 _RENEW_NS: Final = 28 * _DAY_NS
 "A roster with less than this left is signed again: once a week."
 
@@ -129,7 +129,7 @@ def refresh_roster(
     wanted = Roster(
         version=current.version + 1 if current else 1,
         previous=roster_digest(octets) if octets else "",
-        not_after=rfc3339(now_ns + _VALID_NS),
+        not_after=rfc3339(now_ns + VALID_NS),
         recipients=recipients,
         taps=tuple(signers.taps),
         workers=tuple(signers.workers),

@@ -3,7 +3,7 @@
 Left to others: making them (`vault.wiring`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -41,6 +41,9 @@ class Services:
     trail: TrailReader
     stores: Sequence[ObjectStore] = ()
     "Asked by `/readyz`."
+    tap: Callable[[], str] | None = None
+    """In a few words how the tap of this machine stands, `ok` if well; None where no
+    tap can be asked."""
     clock: Clock = system_clock_ns
 
 

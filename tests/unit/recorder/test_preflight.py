@@ -77,7 +77,7 @@ def test_a_call_that_can_be_kept_is_taken() -> None:
 
     assert world.asked == [3]
     assert not preflight.refused
-    assert asyncio.run(preflight.trouble()) == ""
+    assert asyncio.run(preflight.trouble()) == ("", "")
 
 
 @pytest.mark.parametrize("part", ["disk", "media", "spool", "outbox"])
@@ -128,7 +128,7 @@ def test_asking_how_things_stand_counts_nothing() -> None:
 
     trouble = asyncio.run(preflight.trouble())
 
-    assert trouble == "media: no media worker has room"
+    assert trouble == ("media", "no media worker has room")
     assert not preflight.refused
 
 

@@ -25,6 +25,9 @@ def checks(services: Services, config: WebConfig) -> dict[str, str]:
         "database": _database(services),
         "store": _store(services),
     }
+    # Playback does not need it, and a balancer has nothing to do with it.
+    if services.tap is not None:
+        found["tap"] = services.tap()
     # A gap in hardening is said, and stops nothing: the operator decides.
     found["hardening"] = "; ".join(config.hardening_gaps) or _OK
     return found

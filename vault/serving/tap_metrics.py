@@ -1,0 +1,101 @@
+"""Metrics of the tap, from the status that it writes.
+
+Guarantees: nothing about single calls; a label is one of a few fixed words or a
+small number.
+
+Spec: docs/reference/metrics-and-health.md
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from vault.recorder.preflight import REASONS
+from vault.serving.tap_status import TapStatus, read_status
+
+_OUTCOMES: Final = {
+    "authentic": "authentic",
+    "rejected": "rejected",
+    "kernel_drops": "dropped-by-kernel",
+}
+
+
+def tap_metrics(path: Path) -> Iterator[Metric]:
+    """Yield the metrics of the tap that writes *path*; none while it is dead."""
+    status = read_status(path)
+    if status is None or not status.is_alive:
+        return
+    reason, _ = status.trouble
+    yield _gauge("ready", "1 while a call would be taken", float(not reason))
+    yield _gauge("calls", "Calls in progress", status.number("calls"))
+    yield _gauge(
+        "free_port_pairs",
+        "Pairs of media ports neither in use nor cooling down",
+        status.number("free_pairs"),
+    )
+    yield _gauge(
+        "kept_descriptors",
+        "Descriptors in the store that outlives the tap",
+        status.number("store_kept"),
+    )
+    yield from _workers(status)
+    yield from _counters(status)
+
+
+def _workers(status: TapStatus) -> Iterator[Metric]:
+    workers = status.workers()
+    most = status.number("streams_per_worker")
+    yield _gauge("workers", "Media workers at work", len(workers))
+    yield _gauge(
+        "workers_wanted",
+        "Media workers that should be at work",
+        status.number("workers_wanted"),
+    )
+    yield _gauge(
+        "room_streams",
+        "Streams that the workers could still take",
+        sum(max(0.0, most - worker.get("streams", 0.0)) for worker in workers),
+    )
+    for name, help_text in (
+        ("streams", "Streams of a media worker"),
+        ("late_s", "How late the latest sweep of a worker within a second began"),
+        ("free_descriptors", "Descriptors that a worker may still open"),
+    ):
+        unit = name.replace("late_s", "late_seconds")
+        gauge = GaugeMetricFamily(
+            f"callvault_tap_worker_{unit}", help_text, labels=["worker"]
+        )
+        for number, worker in enumerate(workers, start=1):
+            gauge.add_metric([str(number)], worker.get(name, 0.0))
+        yield gauge
+
+
+def _counters(status: TapStatus) -> Iterator[Metric]:
+    totals, refused = status.numbers("totals"), status.numbers("refused")
+    packets = CounterMetricFamily(
+        "callvault_tap_packets",
+        "RTP packets since the tap began, by outcome",
+        labels=["outcome"],
+    )
+    for name, outcome in _OUTCOMES.items():
+        packets.add_metric([outcome], totals.get(name, 0.0))
+    yield packets
+    yield CounterMetricFamily(
+        "callvault_tap_source_moves",
+        "Authentic packets that came from another source than those before",
+        value=totals.get("source_moves", 0.0),
+    )
+    calls = CounterMetricFamily(
+        "callvault_tap_refused_calls",
+        "Calls refused with 503 since the tap began, by reason",
+        labels=["reason"],
+    )
+    for reason in REASONS:
+        calls.add_metric([reason], refused.get(reason, 0.0))
+    yield calls
+
+
+def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"callvault_tap_{name}", help_text, value=value)
