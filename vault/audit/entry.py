@@ -97,6 +97,7 @@ DETAIL_MEMBERS: Final = MappingProxyType(
         "allowances": _SLUG,
         "bytes": _COUNT,
         "count": _COUNT,
+        "cut_sha256": _HEX,
         "device": _SLUG,
         "ended": _SLUG,
         "fields": _SLUG,

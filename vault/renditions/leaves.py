@@ -1,8 +1,8 @@
 """What the trail is told about rendered, recovered, damaged and failed calls.
 
-Guarantees: one leaf for each object that a row will name, with its digest; a part
-that was recovered has two, the digest of what the tap left and that of what takes
-its place, which stand in for the tap's signature.
+Guarantees: one leaf for each object that a row will name, with its digest; that of
+a part that was recovered has two, the digest of what the tap left and that of what
+takes its place, which stand in for the tap's signature.
 
 Left to others: writing them before anything counts (`vault.renditions.worker`).
 
@@ -20,7 +20,6 @@ from vault.renditions.finalise import Finalised
 from vault.renditions.reading import Damage
 
 WORKER: Final = Caller(actor=Actor(kind=ActorKind.PROCESS, id="worker"))
-_CUT: Final = ".cut"
 
 
 def finished_drafts(
@@ -29,18 +28,9 @@ def finished_drafts(
     """Yield the leaves of one finalised call, in the order in which it was done."""
     for damage in result.damage:
         yield _damage(recording_id, damage)
-    for name, cut_sha256 in result.recovered.items():
-        yield Draft(
-            action=Action.RECORDING_RECOVERED,
-            caller=WORKER,
-            recording=recording_id,
-            detail={
-                "object": name.removesuffix(RECOVERED) + _CUT,
-                "sha256": cut_sha256,
-            },
-        )
     for one in made:
-        yield made_draft(recording_id, one, result.state)
+        cut_sha256 = result.recovered.get(one.object.name, "")
+        yield made_draft(recording_id, one, result.state, cut_sha256=cut_sha256)
     if result.state is RecordingState.FAILED:
         yield Draft(
             action=Action.RECORDING_FAILED,
@@ -51,8 +41,21 @@ def finished_drafts(
         )
 
 
-def made_draft(recording_id: RecordingId, made: Made, state: RecordingState) -> Draft:
-    """Return the leaf of one object that was made."""
+def made_draft(
+    recording_id: RecordingId,
+    made: Made,
+    state: RecordingState,
+    *,
+    cut_sha256: str = "",
+) -> Draft:
+    """Return the leaf of one object that was made.
+
+    Args:
+        recording_id: Of which call.
+        made: The object and its addendum.
+        state: In which the call ends.
+        cut_sha256: Of the ``.cut`` part that the object takes the place of, in hex.
+    """
     recovered = made.object.name.endswith(RECOVERED)
     return Draft(
         action=Action.RECORDING_RECOVERED if recovered else Action.RECORDING_RENDERED,
@@ -65,6 +68,7 @@ def made_draft(recording_id: RecordingId, made: Made, state: RecordingState) -> 
             "format": made.object.media_type,
             "addendum_sha256": made.addendum.sha256,
             "state": str(state),
+            **({"cut_sha256": cut_sha256} if cut_sha256 else {}),
         },
     )
 

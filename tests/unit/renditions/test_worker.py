@@ -22,6 +22,7 @@ from tests.simulators.calls import (
     counted,
     heard,
 )
+from vault.core import canonical
 from vault.core.errors import AuditUnavailableError
 from vault.core.flow import (
     HowEnded,
@@ -34,8 +35,9 @@ from vault.core.ids import RecordingId
 from vault.core.ranges import ByteRange
 from vault.objects.keys import ObjectKey
 from vault.renditions.g711 import Law
-from vault.sealing.chunks import CHUNK_SIZE
+from vault.sealing.chunks import CHUNK_SIZE, context
 from vault.sealing.manifest import verify_addendum
+from vault.sealing.reader import open_sealed
 from vault.tap.capture import Kind
 
 
@@ -322,23 +324,21 @@ class TestACutPart:
         assert samples.shape[1] > whole // 192 * 160 - 1600
         assert np.array_equal(heard(octets)[: samples.shape[1]], samples[0])
 
-    def test_leaves_both_digests_on_the_trail(self, vault: Vault) -> None:
+    def test_leaves_both_digests_in_one_leaf(self, vault: Vault) -> None:
         part = capture(Phone().say(babble(8)), added(0, "agent"))
         id = vault.captured(part, cut={1}, how=HowEnded.CUT)
         cut = vault.recordings.objects(id)["capture/0001.cut"]
 
         vault.worker().run_once()
-        told = {
-            draft.detail["object"]: draft.detail["sha256"]
+        told = [
+            tuple(draft.detail[name] for name in ("object", "cut_sha256", "sha256"))
             for draft in vault.warden.drafts
             if draft.action == "recording.recovered"
-        }
+        ]
 
         after = vault.recordings.objects(id)
-        assert told == {
-            "capture/0001.cut": cut.sha256,
-            "capture/0001.recovered": after["capture/0001.recovered"].sha256,
-        }
+        recovered = after["capture/0001.recovered"]
+        assert told == [(recovered.name, cut.sha256, recovered.sha256)]
         assert "capture/0001.cut" not in after
         assert vault.warden.releases == [(id, Purpose.RECOVER)]
 
@@ -354,6 +354,54 @@ class TestACutPart:
 
         assert octets.endswith(second)
         assert first.startswith(octets[: -len(second)])
+
+    def test_on_either_side_of_a_whole_one_makes_one_call(self, vault: Vault) -> None:
+        """
+        Two workers died, and each successor's replay window was empty: it took what
+        the first had written already, and what an attacker sent again (M7).
+        """
+        octets = babble(16)
+        packets = Phone().say(octets)
+        replays = [
+            Sent(packets[n].at_ns + 3 * MS, 0, packets[n - 40].octets)
+            for n in (260, 280, 520, 540)
+        ]
+        parts = [
+            capture(packets[:260], added(0, "agent")),
+            capture([*packets[258:520], *replays[:2]], added(0, "agent")),
+            capture([*packets[500:], *replays[2:]], added(0, "agent")),
+        ]
+        id = vault.captured(*parts, cut={1, 3}, how=HowEnded.CUT)
+
+        vault.worker().run_once()
+        row, samples = vault.recordings.row(id), decoded(vault, id)
+        sealed = vault.store.read(ObjectKey.of(id, "quality/0001"))
+        quality = canonical.parse(
+            open_sealed(
+                sealed, key=vault.warden.keys[id], context=context(id, "quality/0001")
+            )
+        )
+
+        # Of a part without its last chunk whole chunks are left, and whole records.
+        starts = [0, 258, 500]
+        kept = [
+            (len(part) // CHUNK_SIZE * CHUNK_SIZE - len(added(0, "agent"))) // 192
+            for part in parts
+        ]
+        lost = (kept[0] * 160, starts[1] * 160)
+        stop = (starts[2] + kept[2] - len(replays[2:])) * 160
+        expected = heard(octets)
+        expected[lost[0] : lost[1]] = 0
+        (stream,) = quality["streams"]
+        assert (RecordingState.PARTIAL, Reason.CUT) == (row.state, row.reason)
+        assert np.array_equal(expected[: samples.shape[1]], samples[0])
+        assert abs(samples.shape[1] - stop) <= 2 * 160
+        assert [
+            "capture/0001.cut",
+            "capture/0002",
+            "capture/0003.cut",
+        ] == [part["name"] for part in quality["parts"]]
+        assert (stream["lost"], stream["duplicated"]) == (starts[1] - kept[0], 24)
 
     def test_recovered_by_an_attempt_that_died_is_taken_over(
         self, vault: Vault
