@@ -94,3 +94,77 @@ def test_a_call_without_a_packet_is_recovered_too(spool: Spool) -> None:
         manifest.objects,
         manifest.ended,
     )
+
+
+def test_a_call_that_goes_on_is_left_to_those_who_adopted_it(spool: Spool) -> None:
+    going, dead = left(spool), left(spool)
+    for folder in (going, dead):
+        folder.write_once("envelope", b"e")
+        part(folder, 1, b"s" * 100)
+
+    assert [dead.recording_id] == recover(spool, KEY, skip={going.recording_id})
+    assert ["capture/0001"] == going.objects()
+    assert not going.has("manifest")
+
+
+@pytest.mark.parametrize("name", ["order", "envelope"])
+@pytest.mark.parametrize("left_over", [b"", bytes(300)])
+def test_what_a_power_cut_left_of_a_call_that_was_not_answered_is_forgotten(
+    spool: Spool, name: str, left_over: bytes
+) -> None:
+    folder = left(spool)
+    folder.write_once("envelope", b"e")
+    folder.write_once("session/0001", bytes(500))
+    part(folder, 1, b"")
+    (folder.path / name).write_bytes(left_over)
+
+    assert [] == recover(spool, KEY)
+    assert not folder.path.exists()
+
+
+@pytest.mark.parametrize("name", ["order", "envelope"])
+def test_media_without_an_order_or_an_envelope_is_never_thrown_away(
+    spool: Spool, name: str
+) -> None:
+    folder = left(spool)
+    folder.write_once("envelope", b"e")
+    part(folder, 1, b"s" * 100)
+    (folder.path / name).unlink()
+
+    assert [] == recover(spool, KEY)
+    assert ["capture/0001"] == folder.objects()
+
+
+@pytest.mark.parametrize("died_after", ["first cut", "all cuts", "private manifest"])
+def test_a_second_death_in_recovery_ends_in_one_manifest(
+    spool: Spool, died_after: str
+) -> None:
+    folder = left(spool)
+    folder.write_once("envelope", b"e")
+    for number in (1, 2):
+        part(folder, number, b"s" * 17_000)
+    folder.mark_cut(1)
+    if died_after != "first cut":
+        folder.mark_cut(2)
+    if died_after == "private manifest":
+        (folder.path / f".manifest.{os.getpid()}.new").write_bytes(b"torn")
+
+    assert [folder.recording_id] == recover(spool, KEY)
+    assert [] == recover(spool, KEY)
+    manifest = verify_manifest(folder.read("manifest"), {"tap": KEY.public})
+    assert ["capture/0001.cut", "capture/0002.cut"] == [
+        one.name for one in manifest.objects
+    ]
+
+
+def test_a_folder_that_was_planted_stops_no_recovery(
+    spool: Spool, tmp_path: Path
+) -> None:
+    folder, hostile = left(spool), left(spool)
+    for one in (folder, hostile):
+        one.write_once("envelope", b"e")
+    (tmp_path / "target").write_bytes(b"x" * 100)
+    (hostile.path / "capture-0001").symlink_to(tmp_path / "target")
+
+    assert folder.recording_id in recover(spool, KEY)
+    assert b"x" * 100 == (tmp_path / "target").read_bytes()
