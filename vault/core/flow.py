@@ -214,6 +214,8 @@ class StreamStatus:
     )
     rtcp_packets: int = 0
     local_port: int = 0
+    media: str = "audio"
+    "``audio`` or ``video``; rows of before there was video have none."
     handshake: str = ""
     "Where the handshake of a running DTLS-SRTP stream stands; empty for all others."
 

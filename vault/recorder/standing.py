@@ -71,6 +71,7 @@ def _running(stream: Stream, counters: StreamCounters | None) -> StreamStatus:
         label=stream.offered.label,
         codec=stream.codec,
         suite=stream.suite_name,
+        media=stream.offered.media,
         local_port=stream.ports.rtp,
         handshake="" if stream.dtls is None else stream.dtls.state.value,
     )

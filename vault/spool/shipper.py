@@ -345,6 +345,7 @@ def stream_status(count: StreamCount) -> StreamStatus:
         label=count.label,
         codec=codecs[0] if codecs else "unknown",
         suite=count.suite,
+        media=count.media,
         packets_received=count.received,
         packets_authentic=count.authentic,
         packets_lost=sum(max(0, lost) for lost in spans),

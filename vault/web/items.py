@@ -126,7 +126,7 @@ class RecordingItem:
             "customer": self._side(ours=False),
         }
         labels = _lane_labels(
-            [one.label for one in self.streams if one.label != "screen"]
+            [one.label for one in self.streams if one.media == "audio"]
         )
         return tuple(
             Lane(label=label, name=names.get(label, "")) for label in labels or ["call"]
@@ -213,6 +213,7 @@ def _stream(status: StreamStatus) -> JsonMembers:
     protection = Protection.of_suites([status.suite])
     return {
         "label": status.label,
+        "media": status.media,
         "codec": status.codec,
         "suite": status.suite,
         **({} if protection is None else {"protection": str(protection)}),

@@ -158,6 +158,7 @@ def test_every_stream_says_its_own_protection() -> None:
             [
                 {
                     "label": one.label,
+                    "media": "audio",
                     "codec": "PCMU",
                     "suite": one.suite,
                     "packets_received": 0,
@@ -183,6 +184,16 @@ def test_the_lanes_are_in_the_order_of_the_channels() -> None:
     )
 
     assert [lane.label for lane in item.lanes] == ["agent", "customer"]
+
+
+def test_a_screen_is_no_lane_whatever_its_name() -> None:
+    call = row(RecordingState.READY, "agent", "customer", "desk")
+    *voices, screen = call.streams
+    call = replace(call, streams=(*voices, replace(screen, media="video")))
+
+    assert ["agent", "customer"] == [
+        lane.label for lane in RecordingItem.of(call, None, workgroup=None).lanes
+    ]
 
 
 def test_a_call_without_streams_still_has_a_lane() -> None:
