@@ -13,9 +13,12 @@ from tests.simulators.calls import (
     added,
     babble,
     capture,
+    heard,
     record,
     rtp,
 )
+from vault.renditions.g711 import Law
+from vault.renditions.mixdown import timeline_of
 from vault.renditions.packets import CaptureReader, StreamPackets
 from vault.renditions.payloads import Format
 from vault.tap.capture import Event, Kind, padding
@@ -186,3 +189,62 @@ def test_an_hour_of_one_size_is_read_at_once() -> None:
     (stream,) = read(part)
 
     assert np.array_equal(np.diff(stream.packets.start), np.full(2999, 160))
+
+
+def test_a_codec_that_changes_in_the_middle_is_heard_throughout() -> None:
+    """PCMU, PCMA, a type nobody announced, PCMU again: no event between (M22)."""
+    phone = Phone()
+    voice = babble(2)
+    packets = []
+    for number, payload_type in enumerate((0, 8, 77, 0)):
+        phone.payload_type = payload_type
+        packets += phone.say(
+            voice[number * 4000 : number * 4000 + 4000], at_s=number / 2
+        )
+
+    (stream,) = read(capture(packets, added(0, "agent", payloads=(PCMU, PCMA))))
+    (block,) = timeline_of([stream]).blocks()
+
+    assert stream.unsupported == {"payload type 77": 25}
+    assert ("PCMU", 75) == (stream.codec, stream.playable)
+    expected = np.concatenate(
+        [
+            heard(voice[:4000]),
+            heard(voice[4000:8000], Law.PCMA),
+            np.zeros(4000, np.int16),
+            heard(voice[12000:]),
+        ]
+    )
+    assert np.array_equal(expected, block[0])
+
+
+def test_a_silence_of_twenty_minutes_and_a_hold_move_nothing() -> None:
+    """The RTP clock runs on through the silence and stands still on hold (M25)."""
+    phone, voice = Phone(), babble(1)
+    packets = phone.say(voice)
+    phone.pause(1200)
+    packets += phone.say(voice, at_s=1201)
+    packets += phone.say(voice, at_s=1262)
+
+    (stream,) = read(capture(packets, added(0, "agent")))
+    samples = np.concatenate(list(timeline_of([stream]).blocks()), axis=1)[0]
+
+    assert abs(len(samples) - 1263 * 8000) <= 160
+    for at_s in (0, 1201, 1262):
+        near = samples[at_s * 8000 : at_s * 8000 + 8000]
+        assert np.array_equal(heard(voice), near)
+
+
+def test_records_of_one_length_and_several_kinds_keep_their_order() -> None:
+    packets = Phone().say(babble(0.1))
+    same = [
+        record(Kind.UNDECRYPTABLE, 0, one.octets, at_ns=one.at_ns) for one in packets
+    ]
+    part = added(0, "agent") + b"".join(
+        bytes(one) + kept for one, kept in zip(packets, same, strict=True)
+    )
+
+    (stream,) = read(part)
+
+    assert (5, 5, 0) == (len(stream.packets), stream.undecryptable, stream.recovered)
+    assert [one.at_ns for one in packets] == stream.packets.arrival_ns.tolist()

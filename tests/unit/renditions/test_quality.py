@@ -1,9 +1,12 @@
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tests.simulators.calls import (
+    MS,
     START_NS,
     Phone,
     Sent,
@@ -11,21 +14,31 @@ from tests.simulators.calls import (
     babble,
     capture,
     counted,
+    record,
+    rtp,
 )
 from vault.core import canonical
 from vault.core.clock import rfc3339
 from vault.core.flow import HowEnded
 from vault.core.ids import new_recording_id
+from vault.core.media import PayloadFormat
 from vault.renditions.mixdown import timeline_of
 from vault.renditions.packets import CaptureReader
 from vault.renditions.peaks import PeaksWriter
 from vault.renditions.quality import certificate, summary
 from vault.sealing.manifest import Manifest, SsrcCount, StreamCount
+from vault.tap.capture import Kind
 
 
-def certified(packets: Sequence[Sent], streams: tuple[StreamCount, ...] = ()) -> dict:
+def certified(
+    packets: Sequence[Sent], streams: tuple[StreamCount, ...] = (), *events: bytes
+) -> dict:
     reader = CaptureReader()
-    reader.feed(capture(packets, added(0, "agent"), added(1, "screen", media="video")))
+    start = [added(0, "agent"), added(1, "screen", media="video", payloads=(H264,))]
+    reader.feed(capture(packets, *start, *events))
+    reader.end_part("capture/0001")
+    reader.feed(start[1])
+    reader.end_part("capture/0002.cut")
     read = reader.finish()
     timeline = timeline_of(read)
     peaks = PeaksWriter(labels=[each.label for each in timeline.channels])
@@ -49,8 +62,12 @@ def certified(packets: Sequence[Sent], streams: tuple[StreamCount, ...] = ()) ->
             timeline=timeline,
             peaks=peaks,
             cut_bytes=3,
+            parts=reader.parts,
         )
     )
+
+
+H264 = PayloadFormat(payload_type=96, encoding="H264", clock_rate_hz=90_000)
 
 
 def test_a_clean_call_has_nothing_to_report() -> None:
@@ -133,3 +150,89 @@ def test_silence_is_told_per_channel() -> None:
     (channel,) = certified(Phone().say(np.full(16_000, 0xFF, np.uint8)))["channels"]
 
     assert channel == {"label": "agent", "silence_ms": 2000}
+
+
+def test_parts_are_named_with_what_arrived_in_them() -> None:
+    packets = Phone().say(babble(1))
+
+    parts = certified(packets)["parts"]
+
+    assert parts == [
+        {
+            "name": "capture/0001",
+            "first": rfc3339(packets[0].at_ns),
+            "last": rfc3339(packets[-1].at_ns),
+        },
+        {"name": "capture/0002.cut", "first": None, "last": None},
+    ]
+
+
+def test_events_of_a_stream_are_counted_also_those_of_a_later_version() -> None:
+    moved = record(Kind.EVENT, 0, b'{"event":"source","v":1}', at_ns=START_NS)
+    later = record(Kind.EVENT, 0, b'{"event":"weather","v":1}', at_ns=START_NS)
+    call = record(Kind.EVENT, 255, b'{"event":"pause","v":1}', at_ns=START_NS)
+
+    agent, screen = certified(Phone().say(babble(1)), (), moved, later, moved, call)[
+        "streams"
+    ]
+
+    assert agent["events"] == {"source": 2, "weather": 1}
+    assert screen["events"] == {}
+
+
+@pytest.mark.parametrize(
+    ("suite", "expected"),
+    [
+        ("AEAD_AES_256_GCM", "srtp"),
+        ("AES_CM_128_HMAC_SHA1_32", "srtp-short-tag"),
+        ("PLAIN_RTP", "none"),
+        ("ROT13", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_what_protected_a_stream_is_said(suite: str, expected: str) -> None:
+    changed = json.loads(added(0, "agent")[20:]) | {
+        "suite": suite,
+        "event": "stream-changed",
+    }
+    event = record(Kind.EVENT, 0, canonical.dumps(changed), at_ns=START_NS)
+
+    (stream, _) = certified(Phone().say(babble(1)), (), event)["streams"]
+
+    assert (suite, expected) == (stream["suite"], stream["protection"])
+
+
+def test_a_screen_is_counted_by_its_own_clock() -> None:
+    frames = [
+        Sent(START_NS + n * 40 * MS, 1, rtp(n, n * 3600, bytes(900), payload_type=96))
+        for n in range(100)
+        if n != 50
+    ]
+
+    (agent, screen) = certified([*Phone().say(babble(1)), *frames])["streams"]
+
+    assert (agent["received"], agent["lost"]) == (50, 0)
+    assert ("video", "H264", 99, 1, 0, 99) == (
+        screen["media"],
+        screen["codec"],
+        screen["received"],
+        screen["lost"],
+        screen["jitter_max_us"],
+        screen["unsupported"]["H264"],
+    )
+
+
+def test_what_a_late_key_opened_is_no_longer_undecryptable() -> None:
+    packets = Phone().say(babble(2))
+    reader = CaptureReader()
+    reader.feed(capture(packets, added(0, "agent")))
+    read = [replace(one, recovered=60) for one in reader.finish()]
+    counted_by_tap = replace(
+        counted(received=100, authentic=40, kept=60),
+        rejected={"unauthenticated": 50, "too-old": 15, "replayed": 3},
+    )
+
+    (status,) = summary(read, [counted_by_tap], timeline_of(read))
+
+    assert (status.packets_authentic, status.packets_undecryptable) == (100, 0)
+    assert {"too-old": 5, "replayed": 3} == status.packets_rejected

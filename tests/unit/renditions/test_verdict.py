@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -134,3 +135,20 @@ def test_the_codec_of_a_screen_is_not_asked_for() -> None:
     )
 
     assert READY == verdict(AUDIO + screen)
+    assert partial(Reason.CODEC_UNSUPPORTED) == verdict(screen)
+    assert partial(Reason.CODEC_UNSUPPORTED) == verdict(NOTHING + screen)
+    assert partial(Reason.SRTP_UNAUTHENTICATED) == verdict(screen + undecryptable(1))
+
+
+def test_what_a_late_key_opened_failed_nothing() -> None:
+    count = replace(
+        counted(received=100, authentic=40, kept=60), rejected={"unknown-mki": 60}
+    )
+    locked = [replace(one, recovered=0) for one in read(AUDIO)]
+    opened = [replace(one, recovered=60) for one in locked]
+
+    found = [
+        judge(s, [count], how=HowEnded.BYE, damaged=False) for s in (locked, opened)
+    ]
+
+    assert [Reason.SRTP_UNAUTHENTICATED, None] == [each.reason for each in found]
