@@ -15,6 +15,7 @@ from typer.main import get_command
 from tests.simulators.service_sandbox import allowed_calls, settings
 from vault.cli import app
 from vault.config import PREFIX, Settings
+from vault.serving.descriptors import MOST_KEPT, NAME_BYTES
 
 FOLDER: Final = Path(__file__).parents[2] / "infra" / "systemd"
 DROP_IN: Final = FOLDER / "callvault-.service.d" / "hardening.conf"
@@ -118,6 +119,31 @@ def test_recording_starts_and_goes_on_without_the_warden() -> None:
     assert not re.search(r"^(Requires|BindsTo|PartOf)=", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize("name", ["callvault.service", "callvault-tap.service"])
+def test_a_unit_that_takes_calls_has_a_store_for_their_descriptors(name: str) -> None:
+    unit = service(name)
+
+    assert ["notify"] == unit["Type"]
+    assert ["main"] == unit["NotifyAccess"]
+    assert [str(MOST_KEPT)] == unit["FileDescriptorStoreMax"]
+    assert 2 * MOST_KEPT < int(unit["LimitNOFILE"][-1])
+    assert ["continue"] == unit["OOMPolicy"]
+    assert "StartLimitIntervalSec=0" in (FOLDER / name).read_text().splitlines()
+
+
+def test_the_names_in_a_full_store_fit_into_the_environment() -> None:
+    """The kernel starts no program with a variable longer than 128 KiB (execve(2))."""
+    names = ":".join(["n" * NAME_BYTES] * MOST_KEPT)
+
+    assert 128 * 1024 > len(f"LISTEN_FDNAMES={names}\0")
+
+
+def test_media_workers_outlive_a_tap_and_nothing_outlives_serve() -> None:
+    """ADR 9: a tap meets its workers again; `serve` finds ports and locks free."""
+    assert ["process"] == service("callvault-tap.service")["KillMode"]
+    assert ["mixed"] == service("callvault.service")["KillMode"]
+
+
 def test_all_units_close_the_same_doors() -> None:
     """One machine and the split set-up differ in who the processes are, no more."""
     alone = service("callvault.service")
@@ -134,6 +160,7 @@ def test_the_call_filter_lets_memory_be_locked_and_descriptors_be_passed(
     allowed = allowed_calls(service(name)["SystemCallFilter"])
     needed = {"mlockall", "prctl", "prlimit64", "recvmsg", "recvmmsg", "sendmsg"}
     needed |= {"epoll_wait", "fsync", "syncfs", "flock", "memfd_create", "socketpair"}
+    needed |= {"sched_setaffinity"}
 
     assert set() == needed - allowed
 
