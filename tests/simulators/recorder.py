@@ -189,7 +189,11 @@ class World:
         self.spool.directory.mkdir(mode=0o700, exist_ok=True)
         return RecorderService(
             Surroundings(
-                media=MediaPool(TapConfig(ports=self.ports, workers=1)),
+                media=MediaPool(
+                    TapConfig(
+                        ports=self.ports, workers=1, run_folder=str(self.folder / "run")
+                    )
+                ),
                 disk=Syncer(SyncConfig(folder=self.spool.directory, alarm_s=30)),
                 media_store=self.media,
                 envelope_store=self.envelopes,

@@ -40,6 +40,7 @@ from vault.recorder.handshakes import Handshakes
 from vault.recorder.leaves import changed_draft, offer_detail, started_draft
 from vault.recorder.parts import Desk
 from vault.recorder.preflight import Preflight
+from vault.recorder.resume import keep, resume, state_of
 from vault.recorder.session import (
     Session,
     Stream,
@@ -56,7 +57,13 @@ from vault.recorder.standing import (
 )
 from vault.sip.offer import read_offer
 from vault.spool.files import CUT, MANIFEST, SessionFolder
-from vault.tap.orders import CallOrder, CallReport, PartReport, StreamChange
+from vault.tap.orders import (
+    CallOrder,
+    CallReport,
+    PartReport,
+    StreamChange,
+    StreamCounters,
+)
 
 STARTED: Final = "recorder.session.started"
 ENDED: Final = "recorder.session.ended"
@@ -128,6 +135,7 @@ class RecorderDesk:
         self.preflight.clock_check.note_call(session.started_ns)
         self._handshakes.begin(session)
         await self._announce(session)
+        keep(self._parts.media, session)
         return SessionAnswer(recording_id=session.recording_id, sdp=session.answer())
 
     async def renew(
@@ -151,6 +159,7 @@ class RecorderDesk:
             await self._apply(session, added, asked.changes)
             take_over(session, asked, added)
             await self._handshakes.renew(session)
+            keep(self._parts.media, session)
             if added:
                 await asyncio.to_thread(seal_metadata, session)
             await self._tell(session, Action.RECORDING_CHANGED, offer_detail(session))
@@ -165,6 +174,7 @@ class RecorderDesk:
             _refuse_ended(session)
             if change.call is not None:
                 session.facts = replaced(session.facts, change.call)
+                keep(self._parts.media, session)
                 if "workgroup" in change.call:
                     name = session.facts.workgroup
                     _, session.workgroup_known = self._parts.people.workgroup(name)
@@ -174,6 +184,7 @@ class RecorderDesk:
             if change.paused is not None and change.paused != session.paused:
                 await self._parts.media.pause(recording_id, change.paused)
                 session.paused = change.paused
+                keep(self._parts.media, session)
                 await self._tell(
                     session,
                     Action.RECORDING_PAUSED
@@ -197,6 +208,17 @@ class RecorderDesk:
         else:
             await self._past(device, recording_id)
 
+    # -- what outlives a process ------------------------------------------
+
+    async def resume(self) -> frozenset[RecordingId]:
+        """Go on with the calls of an earlier process; return whose they are.
+
+        Called once, before anything else.
+        """
+        for session in await resume(self._parts):
+            self._sessions[session.recording_id] = session
+        return frozenset(self._sessions)
+
     # -- what ends sessions otherwise ---------------------------------------
 
     async def end(self, session: Session, how: HowEnded) -> None:
@@ -219,11 +241,9 @@ class RecorderDesk:
                 # Recovery finds its folder at the next start.
                 _log.error(UNFINISHED, problem=type(outcome).__name__)
 
-    async def counters_of(self, session: Session) -> tuple[int, int]:
-        """Return the packets received, and those authentic, RTCP included."""
-        counters = await self._parts.media.counters(session.recording_id)
-        authentic = sum(one.authentic + one.rtcp for one in counters)
-        return sum(one.received + one.rtcp for one in counters), authentic
+    async def counters_of(self, session: Session) -> tuple[StreamCounters, ...]:
+        """Return the counters of every stream; they may lag one tick."""
+        return await self._parts.media.counters(session.recording_id)
 
     # -- inside ---------------------------------------------------------------
 
@@ -239,6 +259,7 @@ class RecorderDesk:
             # No room for a leaf is no room for a call.
             await self.end(session, HowEnded.CUT)
             raise
+        session.announced = True
         self._parts.opener.opened(session.folder)
         _log.info(STARTED, recording=session.recording_id, streams=len(session.streams))
 
@@ -264,12 +285,17 @@ class RecorderDesk:
             if session.recording_id not in self._sessions:
                 return
             if session.report is None:
+                # Kept first: whoever comes after a death in here ends it, too.
+                session.ending = session.ending or how
+                session.ended_ns = session.ended_ns or self._clock()
+                keep(self._parts.media, session)
                 await self._handshakes.stop(session)
-                session.report = await self._close_media(session, how)
+                session.report = await self._close_media(session, session.ending)
                 session.ended_ns = self._clock()
             manifest = await asyncio.to_thread(
                 finish, session, session.report, self._parts.manifest_key
             )
+            self._parts.media.forget(session.recording_id)
             del self._sessions[session.recording_id]
             self._remember(session.device, ended_status(manifest))
         self._parts.shipper.notify()
@@ -343,6 +369,7 @@ def _call_order(session: Session) -> CallOrder:
         dek=session.dek,
         streams=keyed_orders(session.streams.values()),
         open_part=session.folder.open_part,
+        state=state_of(session),
     )
 
 

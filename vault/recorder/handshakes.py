@@ -29,6 +29,7 @@ from vault.core.ids import RecordingId
 from vault.recorder.config import RecorderConfig
 from vault.recorder.facts import seal_metadata
 from vault.recorder.keying import Agreement, Keying
+from vault.recorder.resume import keep
 from vault.recorder.session import Session, Stream
 from vault.sip.dtls import Fingerprint
 from vault.sip.sdes import Crypto
@@ -61,7 +62,13 @@ class Handshakes:
             if offer is None:
                 continue
             agreed = stream.dtls
-            if agreed is None or not offer.is_same_association(agreed.offer):
+            # One that was interrupted is not continued: our certificate is another.
+            interrupted = agreed is not None and agreed.state is Keying.INTERRUPTED
+            if (
+                agreed is None
+                or interrupted
+                or not offer.is_same_association(agreed.offer)
+            ):
                 stream.dtls = Agreement.begin(offer, ours)
 
     async def renew(self, session: Session) -> None:
@@ -182,6 +189,7 @@ class Handshakes:
                 agreed.crypto = None
                 return
             agreed.state = Keying.DONE
+            keep(self._media, session)
             with contextlib.suppress(VaultError):
                 # The suite is in the capture, too: metadata can wait for its end.
                 await asyncio.to_thread(seal_metadata, session)

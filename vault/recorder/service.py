@@ -1,7 +1,8 @@
 """The recorder of one tap: its parts, begun and ended in the right order.
 
 Guarantees:
-    * What an earlier process left is accounted for before the first new call.
+    * What an earlier process left goes on, or is accounted for, before the first new
+      call.
     * `stop` ends running calls as ``cut``; what is not in the store yet waits in
       the spool for the next start.
 
@@ -24,7 +25,7 @@ from vault.recorder.interfaces import Disk, People, RecipientKeys
 from vault.recorder.opener import Opener
 from vault.recorder.parts import Desk
 from vault.recorder.recovery import recover
-from vault.recorder.watch import watch
+from vault.recorder.watch import Watch
 from vault.spool.config import SpoolConfig
 from vault.spool.interfaces import CatalogIntake
 from vault.spool.ledger import EndedNotes
@@ -97,7 +98,6 @@ class RecorderService:
             ConfigurationError: The spool is another tap's, or not private.
         """
         self._around = around
-        self._config = config
         self.spool = Spool(spool).open()
         notes = EndedNotes(spool.directory)
         self.outbox = Outbox(
@@ -136,11 +136,14 @@ class RecorderService:
             config,
             clock=clock,
         )
+        self.watch = Watch(self.desk, config)
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Recover, then begin to deliver, to ship and to take calls."""
-        await asyncio.to_thread(recover, self.spool, self._around.manifest_key)
+        """Take over or recover, then begin to deliver, to ship and to take calls."""
+        going_on = await self.desk.resume()
+        key = self._around.manifest_key
+        await asyncio.to_thread(recover, self.spool, key, skip=going_on)
         await asyncio.to_thread(self.desk.preflight.look_back, self.spool)
         self.outbox.start()
         self._opener.start(self.spool)
@@ -148,7 +151,7 @@ class RecorderService:
         self._around.disk.tell(self.spool.disk.fail)
         await self._around.disk.start()
         await self._around.media.start()
-        self._watch = asyncio.create_task(watch(self.desk, self._config))
+        self._watch = asyncio.create_task(self.watch.run())
 
     async def stop(self) -> None:
         """End every call, then everything else; the spool keeps what is left."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from vault.core.errors import UnsupportedOfferError
-from vault.core.flow import CallFacts, Device
+from vault.core.flow import CallFacts, Device, HowEnded
 from vault.core.ids import RecordingId
 from vault.core.media import SrtpSuite
 from vault.core.secrets import SecretBytes
@@ -111,12 +111,15 @@ class Session:
     revision: int = 0
     "Newest ``session/000n`` in the spool."
     paused: bool = False
+    announced: bool = False
+    "Whether its row and its leaf are queued; before that no device was answered."
+    ending: HowEnded | None = None
+    "That it ends, and how: from before the media tap is told."
     report: CallReport | None = None
     "What the media tap said at the end; the manifest may still be missing."
     ended_ns: int = 0
     seen_packets: int = 0
     seen_at_s: float = 0.0
-    alarmed: bool = False
     sealed_end: bool = False
     "Whether the last revision of the metadata, with the end in it, is written."
     number: int = field(default_factory=lambda: secrets.randbelow(2**62))

@@ -1,66 +1,133 @@
 """Looks after running sessions: time-outs, silence, and ends that failed.
 
 Guarantees: a session without packets ends as ``timeout``; one whose manifest
-could not be written is tried again until it is; one that never got an
-authenticated packet is said once in the log, because a peer may answer "ok"
-and send nothing.
+could not be written is tried again until it is; one of which nothing, or only one
+party, is heard is said in the log, because a peer may answer "ok" and send nothing,
+or send one way.
 
-Left to others: how a session ends (`vault.recorder.desk`).
+Left to others: how a session ends (`vault.recorder.desk`), what an alarm is
+(`vault.recorder.hearing`).
 """
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
 
 from vault.core.flow import HowEnded
+from vault.core.ids import RecordingId
 from vault.recorder.config import RecorderConfig
 from vault.recorder.desk import RecorderDesk
+from vault.recorder.hearing import Alarm, Hearing, Patience, Turn
 from vault.recorder.session import Session
+from vault.tap.orders import StreamCounters
 
 SILENT: Final = "recorder.session.silent"
+HEARD: Final = "recorder.session.heard"
+ONE_WAY: Final = "recorder.session.one-way"
+BOTH_WAYS: Final = "recorder.session.both-ways"
 TIMED_OUT: Final = "recorder.session.timed-out"
 END_DELAYED: Final = "recorder.session.end-delayed"
+
+_BEGINS: Final = {Alarm.SILENT: SILENT, Alarm.ONE_WAY: ONE_WAY}
+_ENDS: Final = {Alarm.SILENT: HEARD, Alarm.ONE_WAY: BOTH_WAYS}
 _log = structlog.get_logger()
 
 
-async def watch(desk: RecorderDesk, config: RecorderConfig) -> None:
-    """Look at every session again and again, until cancelled."""
-    while True:
-        for session in list(desk.sessions.values()):
-            if session.lock.locked():
-                continue  # it is being changed or ended at this moment
-            try:
-                await look_at(desk, session, config)
-            except Exception as exc:  # noqa: BLE001 - what is wrong with one session must not end the watch over all
-                _log.warning(
-                    END_DELAYED,
-                    recording=session.recording_id,
-                    problem=type(exc).__name__,
-                )
-        await asyncio.sleep(config.watch_interval_s)
+class Watch:
+    """Looks at every session of a desk again and again."""
 
+    def __init__(self, desk: RecorderDesk, config: RecorderConfig) -> None:
+        self._desk = desk
+        self._config = config
+        self._patience = Patience(
+            silent_s=config.silence_alarm_s, one_way_s=config.one_way_alarm_s
+        )
+        self._hearing: dict[RecordingId, Hearing] = {}
+        self._told: Counter[Alarm] = Counter()
 
-async def look_at(desk: RecorderDesk, session: Session, config: RecorderConfig) -> None:
-    """Do what one session needs now.
+    @property
+    def told(self) -> Mapping[str, int]:
+        """How often each alarm was raised since the recorder began."""
+        return {str(alarm): self._told[alarm] for alarm in Alarm}
 
-    Raises:
-        UnavailableError: Its end could not be written; look again later.
-    """
-    if session.report is not None:
-        await desk.end(session, session.report.how)
-        return
-    received, authentic = await desk.counters_of(session)
-    now_s = time.monotonic()
-    if received != session.seen_packets:
-        session.seen_packets, session.seen_at_s = received, now_s
-    if authentic:
-        session.alarmed = True  # nothing left to alarm about
-    elif not session.alarmed and now_s - session.began_s > config.silence_alarm_s:
-        session.alarmed = True
-        _log.warning(SILENT, recording=session.recording_id, received=received)
-    idle_s, age_s = now_s - session.seen_at_s, now_s - session.began_s
-    if idle_s > config.idle_timeout_s or age_s > config.max_duration_s:
-        _log.warning(TIMED_OUT, recording=session.recording_id, idle_s=round(idle_s))
-        await desk.end(session, HowEnded.TIMEOUT)
+    @property
+    def standing(self) -> Mapping[str, int]:
+        """How many calls have each alarm now."""
+        calls = [
+            {alarm for alarm, _ in hearing.alarms} for hearing in self._hearing.values()
+        ]
+        return {str(one): sum(one in alarms for alarms in calls) for one in Alarm}
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            running = self._desk.sessions
+            for gone in self._hearing.keys() - running.keys():
+                del self._hearing[gone]
+            for session in list(running.values()):
+                if session.lock.locked():
+                    continue  # it is being changed or ended at this moment
+                try:
+                    await self._look_at(session)
+                except Exception as exc:  # noqa: BLE001 - what is wrong with one session must not end the watch over all
+                    _log.warning(
+                        END_DELAYED,
+                        recording=session.recording_id,
+                        problem=type(exc).__name__,
+                    )
+            await asyncio.sleep(self._config.watch_interval_s)
+
+    async def _look_at(self, session: Session) -> None:
+        """Do what one session needs now.
+
+        Raises:
+            UnavailableError: Its end could not be written; look again later.
+        """
+        if session.ending is not None:
+            await self._desk.end(session, session.ending)
+            return
+        counters = await self._desk.counters_of(session)
+        self._listen(session, counters)
+        received = sum(one.received + one.rtcp for one in counters)
+        now_s = time.monotonic()
+        if received != session.seen_packets:
+            session.seen_packets, session.seen_at_s = received, now_s
+        idle_s, age_s = now_s - session.seen_at_s, now_s - session.began_s
+        if idle_s > self._config.idle_timeout_s or age_s > self._config.max_duration_s:
+            idle = round(idle_s)
+            _log.warning(TIMED_OUT, recording=session.recording_id, idle_s=idle)
+            await self._desk.end(session, HowEnded.TIMEOUT)
+
+    def _listen(self, session: Session, counters: tuple[StreamCounters, ...]) -> None:
+        hearing = self._hearing.setdefault(session.recording_id, Hearing())
+        expected = [
+            index
+            for index, stream in session.streams.items()
+            if not (session.paused or stream.offered.held)
+        ]
+        for turn in hearing.look(
+            counters, expected, self._patience, now_s=time.monotonic()
+        ):
+            self._tell(session, turn, counters)
+
+    def _tell(
+        self, session: Session, turn: Turn, counters: tuple[StreamCounters, ...]
+    ) -> None:
+        if not turn.begins:
+            _log.info(
+                _ENDS[turn.alarm], recording=session.recording_id, stream=turn.stream
+            )
+            return
+        self._told[turn.alarm] += 1
+        # Packets that arrive and are not authentic are a wrong key, none a wrong way.
+        _log.warning(
+            _BEGINS[turn.alarm],
+            recording=session.recording_id,
+            stream=turn.stream,
+            quiet_s=round(turn.quiet_s),
+            received=sum(one.received for one in counters),
+        )

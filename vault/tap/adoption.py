@@ -170,6 +170,7 @@ def _bind(call: OpenCall, bound: list[socket.socket], sockets: PortAllocator) ->
     """Give every stream its sockets; a stream that was never received is dropped."""
     by_port = {int(one.getsockname()[1]): one for one in bound}
     taken: list[socket.socket] = []
+    had_streams = bool(call.streams)
     if call.how is None:
         for index, stream in list(call.streams.items()):
             rtp, rtcp = (
@@ -181,7 +182,7 @@ def _bind(call: OpenCall, bound: list[socket.socket], sockets: PortAllocator) ->
                 continue
             sockets.adopt(rtp, rtcp)
             taken += [rtp, rtcp]
-        if not call.streams:
+        if had_streams and not call.streams:
             raise InvalidInputError("a call without its sockets")
     for one in bound:
         if one not in taken:
