@@ -61,7 +61,6 @@ class _Kept:
     announced: bool
     ending: HowEnded | None
     ended_ns: int
-    alarmed: bool
     number: int
     version: int
 
