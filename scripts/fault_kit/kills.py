@@ -7,6 +7,7 @@ the call, which then ends ``cut``.  No call may be unaccounted, whatever died.
 
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -107,7 +108,8 @@ def _account(
         try:
             if call.id in there:
                 kept[call.id] = spool.kept(call.id)
-        except VaultError:
+        except VaultError as error:
+            print(f"{call.id}: {error!r}", file=sys.stderr)
             unreadable += 1
     ended: dict[str, int] = {}
     for one in kept.values():

@@ -12,6 +12,7 @@ import random
 import statistics
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,7 +128,8 @@ def _look(
             continue
         try:
             kept = spool.kept(call.id)
-        except VaultError:
+        except VaultError as error:
+            print(f"{call.id}: {error!r}", file=sys.stderr)
             tally["calls_unreadable"] += 1
             continue
         if call.id in ended_before:

@@ -246,7 +246,8 @@ class Site:
         keys = [secrets.token_bytes(SUITE.master_size_bytes) for _ in range(2)]
         made = self.http.post("/forks", json={"sdp": _offer(keys), "call": {}})
         if made.status_code != 201:  # noqa: PLR2004 - Created
-            raise RuntimeError(f"a call was refused: {made.status_code} {made.text}")
+            said = self.log.read_text(errors="replace")[-3000:]
+            raise RuntimeError(f"refused: {made.status_code} {made.text}: {said}")
         lines = made.json()["sdp"].splitlines()
         ports = [int(line.split()[1]) for line in lines if line.startswith("m=")]
         legs = [Leg(port=p, key=k) for p, k in zip(ports, keys, strict=True)]

@@ -5,6 +5,7 @@ worker reads the store: manifest verified, envelope unwrapped, parts opened in o
 Without a warden nothing is shipped, so that everything is still there.
 """
 
+import base64
 import dataclasses
 import hashlib
 import itertools
@@ -58,7 +59,8 @@ class Spool:
         self._spool = folder / "spool"
         self._keyring = Keyring.unlock(folder / "keys" / "keyring.json", passphrase)
         self._roster = folder / "keys" / "roster.json"
-        self._pinned = (folder / "keys" / "roster.pub").read_bytes()
+        pinned = (folder / "keys" / "roster.pub").read_bytes()
+        self._pinned = base64.b64decode(pinned.strip(), validate=True)
 
     def recordings(self) -> set[RecordingId]:
         """Return every recording that has begun and was not freed."""
