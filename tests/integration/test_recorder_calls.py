@@ -31,7 +31,7 @@ from vault.core.flow import (
 from vault.core.ids import RecordingId
 from vault.core.media import Protection, SrtpSuite
 from vault.recorder.config import RecorderConfig
-from vault.recorder.watch import SILENT
+from vault.recorder.watch import BOTH_WAYS, ONE_WAY, SILENT
 from vault.sealing.chunks import context
 from vault.sealing.metadata import SessionMetadata
 from vault.sealing.padding import unpad
@@ -447,6 +447,43 @@ def test_a_manifest_that_cannot_be_written_is_tried_until_it_is(
     asyncio.run(scene())
 
 
+def test_a_call_that_is_heard_one_way_only_is_said_and_so_is_its_repair(
+    tmp_path: Path,
+) -> None:
+    config = RecorderConfig(
+        silence_alarm_s=0, one_way_alarm_s=0.4, watch_interval_s=0.05
+    )
+    world = World(tmp_path, config=config)
+
+    async def scene() -> None:
+        async with world.tap() as tap:
+            call = SimulatedCall(seconds=1.5)
+            answer = await tap.desk.open(order(call.build_offer()))
+            agent_only = answer.sdp.splitlines(keepends=True)
+            second = [n for n, line in enumerate(agent_only) if line.startswith("m=")][
+                1
+            ]
+            agent_only[second] = agent_only[second].replace(
+                agent_only[second].split()[1], "9"
+            )
+            with structlog.testing.capture_logs() as said:
+                # The customer's packets go where nobody listens.
+                await asyncio.to_thread(call.send, "".join(agent_only))
+                await until(lambda: tap.watch.told["one-way"])
+                await asyncio.to_thread(call.send, answer.sdp)
+                await until(lambda: not tap.watch.standing["one-way"])
+
+        begins, *_, ends = [
+            (line["event"], line["recording"], line["stream"])
+            for line in said
+            if line["event"] in {ONE_WAY, BOTH_WAYS}
+        ]
+        assert (ONE_WAY, answer.recording_id, 1) == begins
+        assert BOTH_WAYS == ends[0]
+
+    asyncio.run(scene())
+
+
 def test_a_session_without_an_authentic_packet_is_said_once_in_the_log(
     tmp_path: Path,
 ) -> None:
@@ -456,13 +493,13 @@ def test_a_session_without_an_authentic_packet_is_said_once_in_the_log(
     async def scene() -> None:
         async with world.tap() as tap:
             answer = await tap.desk.open(order(silent_offer()))
-            session = tap.desk.sessions[answer.recording_id]
             with structlog.testing.capture_logs() as said:
-                await until(lambda: session.alarmed)
+                await until(lambda: tap.watch.standing["silent"])
                 await asyncio.sleep(0.3)
 
         assert [answer.recording_id] == [
             line["recording"] for line in said if line["event"] == SILENT
         ]
+        assert {"silent": 1, "one-way": 0} == tap.watch.told
 
     asyncio.run(scene())

@@ -27,7 +27,10 @@ class RecorderConfig:
     "No session lasts longer: its device forgot it."
 
     silence_alarm_s: float = 10.0
-    "A session without an authenticated packet for this long is said in the log."
+    "A call without an authentic packet for this long is an alarm; 0: never."
+
+    one_way_alarm_s: float = 30.0
+    "A party that is not heard for this long while another one is; 0: never."
 
     handshake_s: float = 30.0
     "A DTLS-SRTP stream whose peer has not come by then stays without keys."
