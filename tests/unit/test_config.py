@@ -15,6 +15,8 @@ def _no_settings_of_this_machine(
     for name in list(config.os.environ):
         if name.startswith(config.PREFIX) or name == "CREDENTIALS_DIRECTORY":
             monkeypatch.delenv(name)
+    for name in config._FROM_SERVICE_MANAGER:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CALLVAULT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
 
@@ -203,3 +205,67 @@ class TestReference:
         ]
 
         assert missing == []
+
+
+class TestTheServiceManager:
+    def test_without_one_there_is_nothing(self) -> None:
+        assert config.ServiceManager() == config.service_manager()
+
+    def test_what_it_says_is_heard_once_and_hidden_from_children(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        own = str(config.os.getpid())
+        for name, value in {
+            "NOTIFY_SOCKET": "@systemd",
+            "WATCHDOG_USEC": "30000000",
+            "WATCHDOG_PID": own,
+            "FDSTORE": "512",
+            "LISTEN_PID": own,
+            "LISTEN_FDS": "3",
+            "LISTEN_FDNAMES": "one:one:other",
+        }.items():
+            monkeypatch.setenv(name, value)
+
+        heard, again = config.service_manager(), config.service_manager()
+
+        expected = config.ServiceManager(
+            notify="@systemd",
+            keeps=512,
+            watchdog_s=30.0,
+            descriptors=(3, 4, 5),
+            names=("one", "one", "other"),
+        )
+        assert (expected, config.ServiceManager()) == (heard, again)
+
+    @pytest.mark.parametrize("pid", ["", "1", "x"])
+    def test_what_is_meant_for_another_process_is_not_taken(
+        self, monkeypatch: pytest.MonkeyPatch, pid: str
+    ) -> None:
+        monkeypatch.setenv("LISTEN_PID", pid)
+        monkeypatch.setenv("LISTEN_FDS", "1")
+        monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
+        monkeypatch.setenv("WATCHDOG_USEC", "5000000")
+        monkeypatch.setenv("WATCHDOG_PID", "1")
+
+        heard = config.service_manager()
+
+        assert ((), None) == (heard.descriptors, heard.watchdog_s)
+
+    @pytest.mark.parametrize("count", ["-1", "x", "", "99999999999999999999", "1e3"])
+    def test_nonsense_is_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, count: str
+    ) -> None:
+        monkeypatch.setenv("LISTEN_PID", str(config.os.getpid()))
+        monkeypatch.setenv("LISTEN_FDS", count)
+        monkeypatch.setenv("NOTIFY_SOCKET", "relative/path")
+
+        assert config.ServiceManager() == config.service_manager()
+
+    def test_names_that_do_not_fit_are_unknown(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("LISTEN_PID", str(config.os.getpid()))
+        monkeypatch.setenv("LISTEN_FDS", "2")
+        monkeypatch.setenv("LISTEN_FDNAMES", "one")
+
+        assert ("unknown", "unknown") == config.service_manager().names

@@ -87,13 +87,17 @@ class StatusWriter:
     async def run(self) -> None:
         """Look and write again and again, until cancelled."""
         while True:
-            try:
-                members = await self._look()
-                await asyncio.to_thread(self._write, json.dumps(members).encode())
-            except Exception as error:  # noqa: BLE001 - a status that cannot be told must not hide the next one
-                self.reason = "unknown"
-                self._say(type(error).__name__)
+            await self.tell()
             await asyncio.sleep(EVERY_S)
+
+    async def tell(self) -> None:
+        """Look and write once; never raises."""
+        try:
+            members = await self._look()
+            await asyncio.to_thread(self._write, json.dumps(members).encode())
+        except Exception as error:  # noqa: BLE001 - a status that cannot be told must not hide the next one
+            self.reason = "unknown"
+            self._say(type(error).__name__)
 
     async def _look(self) -> Mapping[str, object]:
         reason, text = await self.trouble()

@@ -91,10 +91,14 @@ class Directory:
 class Api:
     desk: MemoryDesk = field(default_factory=MemoryDesk)
     rate: int = 10_000
+    why_not: Callable[[], str] = lambda: ""
 
     def __post_init__(self) -> None:
         self.app = create_forks_app(
-            self.desk, Directory(), rate=RateLimitItemPerMinute(self.rate)
+            self.desk,
+            Directory(),
+            rate=RateLimitItemPerMinute(self.rate),
+            why_not=self.why_not,
         )
 
     def __call__(

@@ -253,6 +253,18 @@ def test_health_needs_no_token(api: Any) -> None:
     assert (200, "no-store") == (answer.status_code, answer.headers["cache-control"])
 
 
+def test_readiness_needs_no_token_and_says_one_word(
+    make_api: Callable[..., Any],
+) -> None:
+    reasons = ["", "clock"]
+    api = make_api(why_not=lambda: reasons.pop(0))
+    ready, not_ready = (api("GET", "/readyz", token=None) for _ in range(2))
+
+    assert (200, {"status": "ok", "calls": "ok"}) == (ready.status_code, ready.json())
+    assert 503 == not_ready.status_code
+    assert {"status": "not ready", "calls": "clock"} == not_ready.json()
+
+
 def test_one_device_beyond_its_rate_is_throttled_and_others_are_not(
     make_api: Callable[..., Any],
 ) -> None:

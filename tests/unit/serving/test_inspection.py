@@ -1,10 +1,24 @@
+import json
 import os
+import resource
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from vault.config import Settings
-from vault.serving.inspection import Finding, _disk, _is_ours, _parts, _warden
+from vault.serving.inspection import (
+    Finding,
+    _clock,
+    _disk,
+    _is_ours,
+    _machine,
+    _memory_lock,
+    _parts,
+    _tap,
+    _warden,
+)
 from vault.wiring import Installation
 
 
@@ -83,3 +97,89 @@ def test_an_address_is_ours_if_it_can_be_bound(
         pytest.skip("this machine has no IPv6")
 
     assert ours == _is_ours(address)
+
+
+@pytest.fixture
+def limits() -> Iterator[None]:
+    before = [
+        (one, resource.getrlimit(one))
+        for one in (resource.RLIMIT_NOFILE, resource.RLIMIT_MEMLOCK)
+    ]
+    yield
+    for one, pair in before:
+        resource.setrlimit(one, pair)
+
+
+@pytest.mark.enable_socket
+@pytest.mark.usefixtures("socket_enabled")
+class TestTheMachine:
+    def test_descriptors_are_compared_with_ports(self, tmp_path: Path) -> None:
+        found = [
+            one
+            for one in _machine(settings(tmp_path, media_ports="40000-40039"))
+            if "descriptors per process" in one.text
+        ]
+
+        assert [("ok", True)] == [
+            (one.level, "room for about 10 calls" in one.text) for one in found
+        ]
+
+    @pytest.mark.usefixtures("limits")
+    def test_memory_that_may_not_be_locked_is_a_warning(self) -> None:
+        _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (64 << 10, hard))
+
+        found = _memory_lock()
+
+        assert ("warning", True) == (found.level, "64 KiB" in found.text)
+
+    def test_the_clock_is_looked_at(self) -> None:
+        assert {"ok", "warning"} >= {one.level for one in _clock()}
+
+
+class TestTheTap:
+    def status(self, folder: Path, **members: object) -> Installation:
+        installation = Installation(settings(folder))
+        installation.tap_status_path.parent.mkdir(exist_ok=True)
+        told = {
+            "v": 1,
+            "at_s": time.monotonic(),
+            "workers": [{"streams": 6, "late_s": 0.25}],
+            "workers_wanted": 1,
+            "streams_per_worker": 100,
+            "store_kept": 15,
+            "trouble": {"reason": "", "text": ""},
+            **members,
+        }
+        installation.tap_status_path.write_text(json.dumps(told))
+        return installation
+
+    def test_a_tap_that_is_well_is_said_to_be(self, tmp_path: Path) -> None:
+        assert [
+            ("ok", "1 of 1 media workers, 6 of 100 streams, 0.2 s behind at most"),
+            ("ok", "a descriptor store keeps 15 descriptors"),
+        ] == [(one.level, one.text) for one in _tap(self.status(tmp_path))]
+
+    def test_one_that_takes_no_calls_says_why(self, tmp_path: Path) -> None:
+        trouble = {"reason": "clock", "text": "the clock is 400 s behind"}
+        installation = self.status(tmp_path, trouble=trouble)
+
+        assert errors(list(_tap(installation))) == [
+            "the tap takes no calls: the clock is 400 s behind"
+        ]
+
+    def test_a_worker_that_is_missing_is_an_error(self, tmp_path: Path) -> None:
+        (said,) = errors(list(_tap(self.status(tmp_path, workers_wanted=2))))
+
+        assert "1 of 2 media workers" in said
+
+    def test_without_a_store_there_is_a_warning(self, tmp_path: Path) -> None:
+        found = list(_tap(self.status(tmp_path, store_kept=None)))
+
+        assert "warning" == found[-1].level
+        assert "no descriptor store" in found[-1].text
+
+    def test_a_dead_one_is_not_running(self, tmp_path: Path) -> None:
+        installation = self.status(tmp_path, at_s=time.monotonic() - 100)
+
+        assert ["no tap is running"] == [one.text for one in _tap(installation)]
