@@ -470,7 +470,11 @@ def test_a_call_that_is_heard_one_way_only_is_said_and_so_is_its_repair(
                 # The customer's packets go where nobody listens.
                 await asyncio.to_thread(call.send, "".join(agent_only))
                 await until(lambda: tap.watch.told["one-way"])
-                await asyncio.to_thread(call.send, answer.sdp)
+                again = SimulatedCall(seconds=0.5)
+                renewed = await tap.desk.renew(
+                    PBX, answer.recording_id, offer=again.build_offer()
+                )
+                await asyncio.to_thread(again.send, renewed.sdp)
                 await until(lambda: not tap.watch.standing["one-way"])
 
         begins, *_, ends = [
