@@ -12,6 +12,7 @@ from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from vault.recorder.hearing import Alarm
 from vault.recorder.preflight import REASONS
 from vault.serving.tap_status import TapStatus, read_status
 
@@ -20,6 +21,19 @@ _OUTCOMES: Final = {
     "rejected": "rejected",
     "kernel_drops": "dropped-by-kernel",
 }
+_OF_A_WORKER: Final = (
+    ("streams", "callvault_tap_worker_streams", "Streams of a media worker"),
+    (
+        "late_s",
+        "callvault_tap_worker_late_seconds",
+        "How late the latest sweep of a worker within a second began",
+    ),
+    (
+        "free_descriptors",
+        "callvault_tap_worker_free_descriptors",
+        "Descriptors that a worker may still open",
+    ),
+)
 
 
 def tap_metrics(path: Path) -> Iterator[Metric]:
@@ -28,15 +42,17 @@ def tap_metrics(path: Path) -> Iterator[Metric]:
     if status is None or not status.is_alive:
         return
     reason, _ = status.trouble
-    yield _gauge("ready", "1 while a call would be taken", float(not reason))
-    yield _gauge("calls", "Calls in progress", status.number("calls"))
     yield _gauge(
-        "free_port_pairs",
+        "callvault_tap_ready", "1 while a call would be taken", float(not reason)
+    )
+    yield _gauge("callvault_tap_calls", "Calls in progress", status.number("calls"))
+    yield _gauge(
+        "callvault_tap_free_port_pairs",
         "Pairs of media ports neither in use nor cooling down",
         status.number("free_pairs"),
     )
     yield _gauge(
-        "kept_descriptors",
+        "callvault_tap_kept_descriptors",
         "Descriptors in the store that outlives the tap",
         status.number("store_kept"),
     )
@@ -47,35 +63,28 @@ def tap_metrics(path: Path) -> Iterator[Metric]:
 def _workers(status: TapStatus) -> Iterator[Metric]:
     workers = status.workers()
     most = status.number("streams_per_worker")
-    yield _gauge("workers", "Media workers at work", len(workers))
+    yield _gauge("callvault_tap_workers", "Media workers at work", len(workers))
     yield _gauge(
-        "workers_wanted",
+        "callvault_tap_workers_wanted",
         "Media workers that should be at work",
         status.number("workers_wanted"),
     )
     yield _gauge(
-        "room_streams",
+        "callvault_tap_room_streams",
         "Streams that the workers could still take",
         sum(max(0.0, most - worker.get("streams", 0.0)) for worker in workers),
     )
-    for name, help_text in (
-        ("streams", "Streams of a media worker"),
-        ("late_s", "How late the latest sweep of a worker within a second began"),
-        ("free_descriptors", "Descriptors that a worker may still open"),
-    ):
-        unit = name.replace("late_s", "late_seconds")
-        gauge = GaugeMetricFamily(
-            f"callvault_tap_worker_{unit}", help_text, labels=["worker"]
-        )
+    for member, name, help_text in _OF_A_WORKER:
+        gauge = GaugeMetricFamily(name, help_text, labels=["worker"])
         for number, worker in enumerate(workers, start=1):
-            gauge.add_metric([str(number)], worker.get(name, 0.0))
+            gauge.add_metric([str(number)], worker.get(member, 0.0))
         yield gauge
 
 
 def _counters(status: TapStatus) -> Iterator[Metric]:
     totals, refused = status.numbers("totals"), status.numbers("refused")
     packets = CounterMetricFamily(
-        "callvault_tap_packets",
+        "callvault_tap_packets_total",
         "RTP packets since the tap began, by outcome",
         labels=["outcome"],
     )
@@ -83,19 +92,28 @@ def _counters(status: TapStatus) -> Iterator[Metric]:
         packets.add_metric([outcome], totals.get(name, 0.0))
     yield packets
     yield CounterMetricFamily(
-        "callvault_tap_source_moves",
+        "callvault_tap_source_moves_total",
         "Authentic packets that came from another source than those before",
         value=totals.get("source_moves", 0.0),
     )
     calls = CounterMetricFamily(
-        "callvault_tap_refused_calls",
+        "callvault_tap_refused_calls_total",
         "Calls refused with 503 since the tap began, by reason",
         labels=["reason"],
     )
     for reason in REASONS:
         calls.add_metric([reason], refused.get(reason, 0.0))
     yield calls
+    raised = status.numbers("alarms")
+    alarms = CounterMetricFamily(
+        "callvault_tap_call_alarms",
+        "Alarms about running calls since the tap began: nobody heard, or one party",
+        labels=["alarm"],
+    )
+    for alarm in Alarm:
+        alarms.add_metric([str(alarm)], raised.get(str(alarm), 0.0))
+    yield alarms
 
 
 def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"callvault_tap_{name}", help_text, value=value)
+    return GaugeMetricFamily(name, help_text, value=value)
