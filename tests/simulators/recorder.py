@@ -40,6 +40,7 @@ from vault.sealing.envelope import Envelope, Recipient, WrappedKey, xwing_recipi
 from vault.sealing.manifest import Manifest, verify_manifest
 from vault.sealing.unwrap import unwrap
 from vault.spool.config import SpoolConfig
+from vault.spool.spool import Spool
 from vault.tap.config import SyncConfig, TapConfig
 from vault.tap.pool import MediaPool
 from vault.tap.syncer import Syncer
@@ -206,6 +207,10 @@ class World:
             config=self.config,
             spool=self.spool,
         )
+
+    def spooled(self) -> list[RecordingId]:
+        """Return whose folders are in the spool."""
+        return Spool(self.spool).recordings()
 
     @contextlib.asynccontextmanager
     async def tap(self) -> AsyncIterator[RecorderService]:
