@@ -7,24 +7,25 @@ SRTP, seals each call under its own key into its own file, and prints READY and 
 {"packets": n, ...}.  ``asyncio`` is the way most Python media servers take it
 (DatagramProtocol and `pylibsrtp.Session.unprotect`; it has no kernel time); the C
 ones are limit.h.  ``c-sweep@N`` stops after stage N of receive, unprotect, record,
-seal, write.
+seal, write, and so does ``sweep@N``, which is the vault's.
 """
 
 import asyncio
 import hashlib
 import json
 import os
-import socket
 import struct
 import sys
 import time
 from pathlib import Path
 
 import limit
+import swept
 from cryptography.cobblestone import Cobblestone256Encryptor
 from load import session_of
 from pylibsrtp import Error, Policy, Session
 from pylibsrtp._binding import ffi, lib
+from sockets import bound, part
 
 from vault.core.media import SrtpSuite
 from vault.tap.rtp import RTCP_SECOND_OCTETS
@@ -34,26 +35,11 @@ TICK_S = 0.2
 RECORD, ALL_STAGES = 3, 5
 ENOUGH = 4096
 "Octets of a call that the loop per packet seals at once."
-SO_TIMESTAMPNS = 35
 HEADER = struct.Struct("<qqBBH")
-
-
-def bound(port: int) -> socket.socket:
-    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    one.setblocking(False)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
-    one.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-    one.bind(("127.0.0.1", port))
-    return one
 
 
 def encryptor(call: int) -> Cobblestone256Encryptor:
     return Cobblestone256Encryptor(hashlib.sha256(b"call %d" % call).digest(), b"bench")
-
-
-def part(folder: Path, number: int) -> int:
-    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_TRUNC
-    return os.open(folder / f"call{number}", flags, 0o600)
 
 
 class Receiver(asyncio.DatagramProtocol):
@@ -156,6 +142,8 @@ def main() -> None:
     given = int(streams), int(port), SrtpSuite(suite), Path(folder)
     if mode == "asyncio":
         packets, refused = asyncio.run(run_asyncio(*given))
+    elif mode.startswith("sweep@"):
+        packets, refused = swept.run(int(mode.partition("@")[2]), *given)
     else:
         packets, refused = run_c(mode, *given, library[0])
     print(json.dumps({"packets": packets, "refused": refused}), flush=True)
