@@ -75,10 +75,20 @@ class Place:
         async def both() -> tuple[Keys | Failure, object]:
             wait = Association(self.end, self.expectation(within_s))
             working = asyncio.create_task(asyncio.to_thread(work))
-            outcome = await wait.wait()
+            outcome = await waited(wait)
             return outcome, await working
 
         return asyncio.run(both())
+
+
+async def waited(wait: Association) -> Keys | Failure:
+    """Wait for keys, and for the peer to have our last flight."""
+    try:
+        outcome = await wait.keys()
+        await wait.settle()
+        return outcome
+    finally:
+        wait.close()
 
 
 @pytest.fixture
@@ -348,7 +358,7 @@ class TestLife:
 
         async def both() -> tuple[Keys | Failure, object]:
             wait = Association(here.end, here.expectation())
-            waiting = asyncio.create_task(wait.wait())
+            waiting = asyncio.create_task(waited(wait))
             await asyncio.sleep(0)
             wait.renew(new)
 
@@ -374,7 +384,7 @@ class TestLife:
 
         async def ended() -> None:
             wait = Association(here.end, here.expectation())
-            waiting = asyncio.create_task(wait.wait())
+            waiting = asyncio.create_task(waited(wait))
             await asyncio.sleep(0.05)
             waiting.cancel()
             with contextlib.suppress(asyncio.CancelledError):

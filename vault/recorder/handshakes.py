@@ -62,42 +62,50 @@ class Handshakes:
             if offer is None:
                 continue
             agreed = stream.dtls
-            # One that was interrupted is not continued: our certificate is another.
-            interrupted = agreed is not None and agreed.state is Keying.INTERRUPTED
-            if (
-                agreed is None
-                or interrupted
-                or not offer.is_same_association(agreed.offer)
-            ):
-                stream.dtls = Agreement.begin(offer, ours)
+            if agreed is not None and offer.is_same_association(agreed.offer):
+                # One that was interrupted cannot go on: our certificate is another.
+                mine = agreed.ours.fingerprint == ours
+                if mine or agreed.state is Keying.DONE:
+                    agreed.take(offer)
+                    continue
+            stream.dtls = Agreement.begin(offer, ours, before=agreed)
 
     async def renew(self, session: Session) -> None:
         """Do what the offer that stands has changed; the caller holds the lock.
 
         Spec: RFC 8842, section 5.4 (associations); RFC 8839, section 4.4 (ICE).
         """
-        before = {index: stream.dtls for index, stream in session.streams.items()}
+        before = {
+            index: (stream.dtls, stream.dtls and stream.dtls.ice)
+            for index, stream in session.streams.items()
+        }
         self.expect(session)
         for index, stream in session.streams.items():
-            if stream.dtls is not before[index]:
-                self._forget((session.recording_id, index))
-            elif stream.dtls is not None and stream.offered.dtls is not None:
+            agreed, ice = before[index]
+            if stream.dtls is not agreed:
+                task = self._forget((session.recording_id, index))
+                if task is not None:
+                    await asyncio.gather(task, return_exceptions=True)
+            if stream.dtls is not None and stream.dtls.ice not in (None, ice):
                 await self._restart_ice(session, stream, stream.dtls)
         self.begin(session)
 
     def begin(self, session: Session) -> None:
-        """Wait for the peer of every stream that has no keys; again is no error."""
+        """Wait for the peer of every association without keys; again is no error."""
         for index, stream in session.streams.items():
-            name = (session.recording_id, index)
-            if stream.dtls is None or stream.crypto is not None or name in self._tasks:
+            name, agreed = (session.recording_id, index), stream.dtls
+            if agreed is None or agreed.state is Keying.DONE or name in self._tasks:
                 continue
-            stream.dtls.state = Keying.PENDING
+            agreed.state = Keying.PENDING
             wait = Association(
-                self._media.media_socket(stream.ports), self._expectation(stream)
+                self._media.media_socket(stream.ports),
+                self._expectation(stream, agreed),
+                # A stream that runs has a media worker for a reader.
+                reads=stream.crypto is None,
             )
             self._waits[name] = wait
             task = asyncio.create_task(
-                self._run(name, session, stream, wait), name=f"handshake {name}"
+                self._run(session, stream, agreed, wait), name=f"handshake {name}"
             )
             self._tasks[name] = task
 
@@ -121,24 +129,16 @@ class Handshakes:
     async def _restart_ice(
         self, session: Session, stream: Stream, agreed: Agreement
     ) -> None:
-        """Answer an ICE restart; the association stays (RFC 8842, section 4)."""
-        offer = stream.offered.dtls
-        assert offer is not None
-        if offer.ice == agreed.offer.ice:
-            return
-        agreed.restart_ice(offer)
+        """Have checks answered under the credentials that our answer names."""
         ice, index = agreed.ice, stream.offered.index
-        if ice is None:
-            return
+        assert ice is not None
         if stream.crypto is not None:
             change = StreamChange(index=index, ice=ice)
             await self._media.change_stream(session.recording_id, change)
         elif (wait := self._waits.get((session.recording_id, index))) is not None:
             wait.renew(ice)
 
-    def _expectation(self, stream: Stream) -> Expectation:
-        agreed = stream.dtls
-        assert agreed is not None
+    def _expectation(self, stream: Stream, agreed: Agreement) -> Expectation:
         fingerprints = agreed.offer.fingerprints
         remote = stream.offered.remote
         return Expectation(
@@ -154,16 +154,14 @@ class Handshakes:
         )
 
     async def _run(
-        self, name: _Name, session: Session, stream: Stream, wait: Association
+        self, session: Session, stream: Stream, agreed: Agreement, wait: Association
     ) -> None:
-        agreed = stream.dtls
-        assert agreed is not None
+        name = (session.recording_id, stream.offered.index)
         try:
-            outcome = await wait.wait()
-            if isinstance(outcome, Keys):
-                await self._use(session, stream, agreed, outcome)
+            if stream.crypto is None:
+                await self._first(session, stream, agreed, wait)
             else:
-                self._give_up(session, stream, agreed, outcome)
+                await self._another(session, stream, agreed, wait)
         except Exception as exc:  # noqa: BLE001 - a task ends here; the call goes on without this stream
             agreed.state = Keying.NO_HANDSHAKE
             problem = type(exc).__name__
@@ -172,21 +170,49 @@ class Handshakes:
             if self._tasks.get(name) is asyncio.current_task():
                 del self._tasks[name], self._waits[name]
 
+    async def _first(
+        self, session: Session, stream: Stream, agreed: Agreement, wait: Association
+    ) -> None:
+        """Make a handshake on a socket of ours, which then goes to a worker."""
+        outcome = await wait.keys()
+        if isinstance(outcome, Keys):
+            await wait.settle()
+            await self._use(session, stream, agreed, outcome)
+        else:
+            self._give_up(session, stream, agreed, outcome)
+
+    async def _another(
+        self, session: Session, stream: Stream, agreed: Agreement, wait: Association
+    ) -> None:
+        """Make a further one, beside media under the keys that there are."""
+        name = (session.recording_id, stream.offered.index)
+        await self._media.relay(*name, wait.hear)
+        try:
+            outcome = await wait.keys()
+            if isinstance(outcome, Keys):
+                # At once: the peer may send under them with its next packet.
+                await self._use(session, stream, agreed, outcome)
+                await wait.settle()
+            else:
+                self._give_up(session, stream, agreed, outcome)
+        finally:
+            with contextlib.suppress(NotFoundError):
+                await self._media.relay(*name, None)
+
     async def _use(
         self, session: Session, stream: Stream, agreed: Agreement, keys: Keys
     ) -> None:
-        """Hand the stream over to the media tap, under the keys of its peer."""
+        """Give the media tap the peer's keys: with the stream, or for it."""
         async with session.lock:
             if session.report is not None or stream.dtls is not agreed:
                 return
+            before = agreed.crypto
             agreed.crypto = Crypto(tag=0, suite=keys.suite, key=keys.key)
-            order = stream.order()
-            assert order is not None
             try:
-                await self._media.add_streams(session.recording_id, (order,))
+                await self._tell(session.recording_id, stream, keys, before)
             except NotFoundError:
                 # The call ends at this moment; its ports go back with `stop`.
-                agreed.crypto = None
+                agreed.crypto = before
                 return
             agreed.state = Keying.DONE
             keep(self._media, session)
@@ -199,6 +225,20 @@ class Handshakes:
             stream=stream.offered.index,
             suite=keys.suite.value,
         )
+
+    async def _tell(
+        self,
+        recording_id: RecordingId,
+        stream: Stream,
+        keys: Keys,
+        before: Crypto | None,
+    ) -> None:
+        if before is not None:
+            index = stream.offered.index
+            change = StreamChange(index=index, suite=keys.suite, key=keys.key, mkis=())
+            await self._media.change_stream(recording_id, change)
+        elif (order := stream.order()) is not None:
+            await self._media.add_streams(recording_id, (order,))
 
     @staticmethod
     def _give_up(

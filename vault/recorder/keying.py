@@ -57,18 +57,34 @@ class Agreement:
     state: Keying = Keying.PENDING
 
     @classmethod
-    def begin(cls, offer: DtlsOffer, fingerprint: Fingerprint) -> Self:
-        """Return one for *offer*, with fresh credentials of ours."""
+    def begin(
+        cls, offer: DtlsOffer, fingerprint: Fingerprint, *, before: Self | None = None
+    ) -> Self:
+        """Return one for *offer*.
+
+        The keys of the one *before* count until this has some; its credentials stay
+        unless the peer has restarted ICE (RFC 8839, section 4.4.1.1.1).
+        """
         tls_id = _random(_TLS_ID_OCTETS) if offer.tls_id else ""
         ours = AnsweredDtls(fingerprint=fingerprint, tls_id=tls_id)
-        begun = cls(offer=offer, ours=ours)
-        begun.restart_ice(offer)
+        if before is None:
+            begun = cls(offer=offer, ours=ours)
+            begun.restart_ice(offer)
+            return begun
+        ours = replace(ours, ufrag=before.ours.ufrag, password=before.ours.password)
+        begun = cls(offer=before.offer, ours=ours, crypto=before.crypto)
+        begun.take(offer)
         return begun
 
-    def restart_ice(self, offer: DtlsOffer) -> None:
-        """Take *offer*, of the same association, with fresh credentials of ours."""
-        has_ice = offer.ice is not None
+    def take(self, offer: DtlsOffer) -> None:
+        """Go on with *offer*, of the same association."""
+        if offer.ice != self.offer.ice:
+            self.restart_ice(offer)
         self.offer = offer
+
+    def restart_ice(self, offer: DtlsOffer) -> None:
+        """Have fresh credentials of ours, if *offer* has ICE."""
+        has_ice = offer.ice is not None
         self.ours = replace(
             self.ours,
             ufrag=_random(_UFRAG_OCTETS) if has_ice else "",

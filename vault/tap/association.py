@@ -42,10 +42,9 @@ from vault.tap.dtls import (
     Identity,
     Keys,
     is_client_hello,
-    is_dtls,
 )
 from vault.tap.orders import IceCredentials
-from vault.tap.rtp import is_rtp_or_rtcp
+from vault.tap.rtp import is_dtls, is_rtp_or_rtcp
 from vault.tap.stun import Source, answer_check, is_stun
 
 REFUSED: Final = "tap.handshake.refused"
@@ -89,9 +88,12 @@ class _Attempt:
 
 
 class Association:
-    """The wait on one socket; made on the event loop, for one `wait`."""
+    """The wait on one socket; made on the event loop, for one `keys` and `settle`."""
 
-    def __init__(self, end: socket.socket, expected: Expectation) -> None:
+    def __init__(
+        self, end: socket.socket, expected: Expectation, *, reads: bool = True
+    ) -> None:
+        """Take *end* to send from, and to read unless others do (`hear`)."""
         self._end = end
         self._expected = expected
         self._ice = expected.ice
@@ -102,31 +104,39 @@ class Association:
         self._keys: Keys | None = None
         self._won: Handshake | None = None
         self._media_waits = False
-        self._closed = False
+        self._closed = not reads
+        "Whether the socket is not read, or not any more."
         self._changed = asyncio.Event()
         self._until_s = self._loop.time() + expected.within_s
         self._second = 0
         self._answered = 0
 
-    async def wait(self) -> Keys | Failure:
-        """Return the peer's keys, or why there are none.
-
-        From then on the socket is another reader's.
-        """
+    async def keys(self) -> Keys | Failure:
+        """Return the peer's keys, or why there are none."""
         self._read_on()
-        try:
-            while not self._media_waits and self._loop.time() < self._until_s:
-                self._changed.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), self._pause_s())
-                self._on_time()
-        finally:
-            self.close()
+        while self._keys is None and self._loop.time() < self._until_s:
+            await self._change()
         if self._keys is not None:
             return self._keys
+        self.close()
         if self._failure is None and self._expected.checked and not self._checked:
             return Failure.NO_CHECK
         return self._failure or Failure.NO_HANDSHAKE
+
+    async def settle(self) -> None:
+        """Return when the peer is known to have our last flight, after `keys`.
+
+        From then on the socket is another reader's.
+        """
+        while not self._media_waits and self._loop.time() < self._until_s:
+            await self._change()
+        self.close()
+
+    def hear(self, datagram: bytes, source: Source) -> None:
+        """Take a datagram that somebody else has read, from a checked address."""
+        if self._expected.checked:
+            self._remember(source)
+        self._take(datagram, source)
 
     def close(self) -> None:
         """Stop reading, at once; again is no error."""
@@ -137,6 +147,13 @@ class Association:
     def renew(self, ice: IceCredentials) -> None:
         """Take checks under new credentials from now on (ICE restart)."""
         self._ice = ice
+
+    async def _change(self) -> None:
+        """Wait until something has happened, or a timer has run out."""
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), self._pause_s())
+        self._on_time()
 
     # -- the socket ----------------------------------------------------------
 
@@ -191,11 +208,14 @@ class Association:
         if answer is None:
             return
         self._answered += 1
+        self._remember(source)
+        self._send([answer], source)
+
+    def _remember(self, source: Source) -> None:
         self._checked.pop(source, None)
         self._checked[source] = None
         if len(self._checked) > _MOST_CHECKED:
             del self._checked[next(iter(self._checked))]
-        self._send([answer], source)
 
     def _take_dtls(self, datagram: bytes, source: Source) -> None:
         if self._won is not None:

@@ -246,7 +246,7 @@ def changed(order: StreamOrder, change: StreamChange) -> StreamOrder:
         name: value
         for name in (
             *("suite", "key", "mkis", "ice"),
-            *("payloads", "rtcp_mux", "remote", "held"),
+            *("payloads", "rtcp_mux", "relays", "remote", "held"),
         )
         if (value := getattr(change, name)) is not None
     }

@@ -5,7 +5,8 @@
 
     supervisor → worker   {"id": n, "do": ..., ...}
     worker → supervisor   {"id": n, "error": "" or a phrase, ...}     an answer
-                          {"tell": "ready" | "failed" | "alive" | "call", ...}
+                          {"tell": "ready" | "failed" | "alive" | "call"
+                                   | "relayed", ...}
 
 One whose first octet is 1 carries counters, binary, because a worker sends
 those of every stream each second.
@@ -55,7 +56,7 @@ from vault.tap.orders import (
 Fields: TypeAlias = dict[str, Any]
 "JSON of this room's own making, read by this room only."
 
-PROTOCOL: Final = 3
+PROTOCOL: Final = 4
 
 MESSAGE_BYTES: Final = 192 * 1024
 "Room for one message; the default buffers of a socket pair hold more."
@@ -179,6 +180,7 @@ def stream_fields(order: StreamOrder) -> Fields:
         "payloads": _payload_fields(order.payloads),
         "ports": [order.ports.address, order.ports.rtp, order.ports.rtcp],
         "rtcp_mux": order.rtcp_mux,
+        "relays": order.relays,
         "remote": order.remote,
         "held": order.held,
     }
@@ -198,6 +200,7 @@ def stream_of(fields: Fields) -> StreamOrder:
         payloads=_payloads_of(fields["payloads"]),
         ports=PortPair(address=address, rtp=rtp, rtcp=rtcp),
         rtcp_mux=fields["rtcp_mux"],
+        relays=fields["relays"],
         remote=_remote_of(fields["remote"]),
         held=fields["held"],
     )
@@ -215,6 +218,7 @@ def change_fields(change: StreamChange) -> Fields:
             None if change.payloads is None else _payload_fields(change.payloads)
         ),
         "rtcp_mux": change.rtcp_mux,
+        "relays": change.relays,
         "remote": change.remote,
         "held": change.held,
     }
@@ -232,6 +236,7 @@ def change_of(fields: Fields) -> StreamChange:
         ice=_ice_of(fields["ice"]),
         payloads=None if payloads is None else _payloads_of(payloads),
         rtcp_mux=fields["rtcp_mux"],
+        relays=fields["relays"],
         remote=_remote_of(fields["remote"]),
         held=fields["held"],
     )
@@ -258,6 +263,24 @@ def part_of(fields: Fields) -> PartReport:
         size_bytes=fields["size_bytes"],
         sha256=None if sha256 is None else bytes.fromhex(sha256),
     )
+
+
+def relayed_fields(stream: Stream, datagram: bytes, source: tuple[str, int]) -> Fields:
+    """Return what is told of a datagram that is the supervisor's."""
+    return {
+        "tell": "relayed",
+        "call": stream.call.id,
+        "stream": stream.order.index,
+        "source": source,
+        "datagram": base64.b64encode(datagram).decode(),
+    }
+
+
+def relayed_of(fields: Fields) -> tuple[RecordingId, int, bytes, tuple[str, int]]:
+    """Read what `relayed_fields` wrote: call, stream, datagram and source."""
+    host, port = fields["source"]
+    datagram = base64.b64decode(fields["datagram"], validate=True)
+    return RecordingId(fields["call"]), fields["stream"], datagram, (host, port)
 
 
 def octets_field(secret: SecretBytes) -> str:

@@ -327,11 +327,6 @@ class Identity:
         return hmac.compare_digest(cookie, self._cookie(connection))
 
 
-def is_dtls(datagram: bytes) -> bool:
-    """Whether the first octet says DTLS (RFC 7983, section 7)."""
-    return len(datagram) > _RECORD_HEADER and 20 <= datagram[0] <= 63  # noqa: PLR2004 - as the RFC has them
-
-
 def is_client_hello(datagram: bytes) -> bool:
     """Whether a datagram begins with a ClientHello in the clear."""
     return (

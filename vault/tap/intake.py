@@ -29,6 +29,7 @@ from vault.tap import rtcp, srtp
 from vault.tap.calls import Call, Stream
 from vault.tap.capture import Event, Kind
 from vault.tap.config import TapConfig
+from vault.tap.consent import Relayed, set_aside
 from vault.tap.doubt import Doubted
 from vault.tap.judging import is_ordinary, unfit
 from vault.tap.orders import Rejection
@@ -52,6 +53,8 @@ class Intake:
         "Streams with counters to write to their page."
         self.doubting: list[Stream] = []
         "Streams with packets in doubt."
+        self.relayed: list[Relayed] = []
+        "Datagrams of DTLS, for the supervisor."
         self.moved: list[Port] = []
         "Ports whose lock moved."
 
@@ -191,12 +194,8 @@ class Intake:
         stream = port.stream
         slots = stream.slots
         reason = unfit(slots, i, length)
-        if (
-            reason is Rejection.NOT_RTP
-            and stream.consent is not None
-            and stream.consent.answer(
-                port.fd, bytes(slots.packet(i, length)), slots.source(i), now_s
-            )
+        if reason is Rejection.NOT_RTP and set_aside(
+            port, i, length, now_s, self.relayed
         ):
             stream.count.checks += 1
             return

@@ -19,6 +19,9 @@ from vault.tap.orders import (
     StreamOrder,
 )
 
+Hear = Callable[[bytes, tuple[str, int]], None]
+"Takes a datagram, and address and port that it came from."
+
 
 class DescriptorStore(Protocol):
     """Keeps descriptors beyond the life of this process (sd_notify(3), FDSTORE).
@@ -124,7 +127,22 @@ class MediaTap(Protocol):
         """Return the socket of a reserved pair that media will come to.
 
         For handshakes, before the pair goes to `open_call` or `add_streams`; from
-        then on the caller MUST NOT read it any more, and it MUST NOT close it ever.
+        then on the caller MUST NOT read it any more (it may send), and it MUST NOT
+        close it ever.
+        """
+        ...
+
+    async def relay(
+        self, recording_id: RecordingId, index: int, hear: Hear | None
+    ) -> None:
+        """Hand the DTLS that a running stream receives to *hear*, or end that.
+
+        For another handshake, whose answers leave by `media_socket`.  With ICE only
+        what comes from an address that passed a check.  *hear* is called on the
+        event loop, a tick late, at most 64 times a tick, and MUST NOT raise.
+
+        Raises:
+            NotFoundError: No such call or stream.
         """
         ...
 

@@ -75,6 +75,8 @@ class StreamOrder:
     ports: PortPair
     "From `MediaPool.reserve`."
     rtcp_mux: bool = False
+    relays: bool = False
+    "Whether DTLS goes to the supervisor, for another handshake (`MediaTap.relay`)."
     remote: tuple[str, int] | None = None
     "Where the sender said it is; enforced, by address, for plain RTP alone."
     held: bool = False
@@ -103,6 +105,7 @@ class StreamChange:
     until somebody passes one under the new."""
     payloads: tuple[PayloadFormat, ...] | None = None
     rtcp_mux: bool | None = None
+    relays: bool | None = None
     remote: tuple[str, int] | None = None
     held: bool | None = None
 

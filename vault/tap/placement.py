@@ -24,6 +24,7 @@ from vault.tap.capacity import Capacity, WorkerLoad, WorkerReport
 from vault.tap.config import TapConfig
 from vault.tap.control import Fields, Snapshot
 from vault.tap.crew import WORKER_DIED, Crew
+from vault.tap.interfaces import Hear
 from vault.tap.link import WorkerDiedError, WorkerLink
 from vault.tap.open_call import OpenCall
 from vault.tap.orders import PartReport, StreamOrder
@@ -54,6 +55,8 @@ class Placement:
         """Watch over *calls*, which the caller adds to and takes from."""
         self._sockets = sockets
         self._calls = calls
+        self.hearers: dict[tuple[RecordingId, int], Hear] = {}
+        "Who wants the DTLS of which stream."
         self._capacity = Capacity(config)
         self._tasks: set[asyncio.Task[None]] = set()
         self.crew = Crew(
@@ -169,6 +172,11 @@ class Placement:
             if call is not None and call.part == fields["part"]:
                 _log.error(PART_FAILED, recording=call.id, failure=fields["failure"])
                 self.retry(call, fields["failure"])
+        elif fields["tell"] == "relayed":
+            call_id, index, datagram, source = control.relayed_of(fields)
+            hear = self.hearers.get((call_id, index))
+            if hear is not None:
+                hear(datagram, source)
 
     def retry(self, call: OpenCall, failure: str, *, at_once: bool = False) -> None:
         """Look for another part for a call that has none to write to."""

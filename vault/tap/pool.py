@@ -31,7 +31,7 @@ from vault.tap.calls import changed
 from vault.tap.config import TapConfig
 from vault.tap.control import Fields
 from vault.tap.crew import WORKER_DIED
-from vault.tap.interfaces import DescriptorStore
+from vault.tap.interfaces import DescriptorStore, Hear
 from vault.tap.link import WorkerDiedError
 from vault.tap.open_call import MAX_RECORDER_STATE, OpenCall, restated
 from vault.tap.orders import (
@@ -225,6 +225,17 @@ class MediaPool:
             order = {"do": "change", "change": control.change_fields(change)}
             await self._placement.order(call, order)
 
+    async def relay(
+        self, recording_id: RecordingId, index: int, hear: Hear | None
+    ) -> None:
+        """Hand over DTLS of a running stream; see `MediaTap.relay`."""
+        name = (recording_id, index)
+        self._placement.hearers.pop(name, None)
+        change = StreamChange(index=index, relays=hear is not None)
+        await self.change_stream(recording_id, change)
+        if hear is not None:
+            self._placement.hearers[name] = hear
+
     async def add_streams(
         self, recording_id: RecordingId, streams: tuple[StreamOrder, ...]
     ) -> None:
@@ -301,6 +312,8 @@ class MediaPool:
 
     async def _close(self, call: OpenCall, how: HowEnded) -> CallReport:
         call.claimed = True
+        for index in call.streams:
+            self._placement.hearers.pop((call.id, index), None)
         drops = {i: self._drops(stream) for i, stream in call.streams.items()}
         order = {"do": "close", "how": str(how), "straggle_s": self._config.straggle_s}
         part = PartReport(part=call.part, final=False, failure=WORKER_DIED)

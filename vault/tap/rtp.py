@@ -28,6 +28,8 @@ RTP_FIRST_OCTETS: Final = bytes(range(128, 192))
 RTCP_SECOND_OCTETS: Final = bytes(range(192, 224))
 "Second octets that mean RTCP; no payload type may use them on a shared port."
 
+_DTLS_FIRST_OCTETS: Final = bytes(range(20, 64))
+_DTLS_RECORD_HEADER: Final = 13
 _FIXED: Final = struct.Struct(">BBHII")
 _WORD: Final = 4
 
@@ -35,6 +37,11 @@ _WORD: Final = 4
 def is_rtp_or_rtcp(octets: bytes | memoryview) -> bool:
     """Whether the first octet says version 2 (RFC 7983, section 7)."""
     return len(octets) > 0 and octets[0] in RTP_FIRST_OCTETS
+
+
+def is_dtls(octets: bytes | memoryview) -> bool:
+    """Whether the first octet says DTLS, and a record may follow it (RFC 7983)."""
+    return len(octets) > _DTLS_RECORD_HEADER and octets[0] in _DTLS_FIRST_OCTETS
 
 
 def is_rtcp(octets: bytes | memoryview) -> bool:

@@ -29,6 +29,7 @@ from vault.core.ids import RecordingId
 from vault.tap.calls import Call, Stream, changed
 from vault.tap.capture import Event, stream_members
 from vault.tap.config import TapConfig
+from vault.tap.consent import Relayed
 from vault.tap.intake import Intake
 from vault.tap.orders import StreamChange, StreamOrder
 from vault.tap.part import Part
@@ -333,6 +334,11 @@ class Sweep:
             if now_s >= stream.previous_until_s:
                 stream.previous = None
         self._overlapping = [s for s in self._overlapping if s.previous is not None]
+
+    def take_relayed(self) -> list[Relayed]:
+        """Return the DTLS that came since the last time, for another handshake."""
+        relayed, self._intake.relayed = self._intake.relayed, []
+        return relayed
 
     def streams(self) -> Iterator[Stream]:
         """Yield every stream of every call."""

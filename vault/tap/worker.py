@@ -156,6 +156,8 @@ class Worker:
                 }
             )
         self._sweep.failed.clear()
+        for stream, datagram, source in self._sweep.take_relayed():
+            self._tell(control.relayed_fields(stream, datagram, source))
         if now_s - self._reported_s >= REPORT_S and not self._unsent:
             self._reported_s = now_s
             self._report()

@@ -16,8 +16,8 @@ from vault.tap.dtls import (
     Identity,
     Keys,
     is_client_hello,
-    is_dtls,
 )
+from vault.tap.rtp import is_dtls
 
 SOURCE = ("192.0.2.1", 5000)
 ELSEWHERE = ("192.0.2.1", 5001)
