@@ -149,6 +149,10 @@ class Settings(BaseSettings):
     "A call without a packet for so long ends as ``timeout``."
     session_max_s: int = Field(default=24 * 3600, ge=60)
     clock_tolerance_s: int = Field(default=300, ge=1)
+    silence_alarm_s: int = Field(default=10, ge=0)
+    "A running call without an authentic packet for so long is an alarm; 0: never."
+    one_way_alarm_s: int = Field(default=30, ge=0)
+    "So is a party that is not heard for so long while another one is."
     sign_in_idle_s: int = Field(default=900, ge=60)
     sign_in_max_s: int = Field(default=12 * 3600, ge=300)
 

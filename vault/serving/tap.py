@@ -122,6 +122,7 @@ async def _serve(installation: Installation, trail: Trail, around: _Around) -> N
         standing=pool.standing,
         trouble=preflight.trouble,
         refused=lambda: preflight.refused,
+        alarms=lambda: recorder.watch.told,
         kept=lambda: around.store.kept if around.has_store else None,
     )
     beating = asyncio.create_task(_beat(around.notifier))
@@ -182,6 +183,8 @@ def _recorder(
             idle_timeout_s=settings.session_idle_s,
             max_duration_s=settings.session_max_s,
             clock_tolerance_s=settings.clock_tolerance_s,
+            silence_alarm_s=settings.silence_alarm_s,
+            one_way_alarm_s=settings.one_way_alarm_s,
         ),
         spool=spool,
     )

@@ -78,6 +78,8 @@ class StatusWriter:
     standing: Callable[[], TapStanding]
     trouble: Callable[[], Awaitable[tuple[str, str]]]
     refused: Callable[[], Mapping[str, int]]
+    alarms: Callable[[], Mapping[str, int]]
+    "How often each alarm about a running call was raised."
     kept: Callable[[], int | None]
     "Descriptors in a store; None where there is no store."
     reason: str = "starting"
@@ -108,6 +110,7 @@ class StatusWriter:
             "pid": os.getpid(),
             "trouble": {"reason": reason, "text": text},
             "refused": dict(self.refused()),
+            "alarms": dict(self.alarms()),
             "store_kept": self.kept(),
             **standing_members(self.standing()),
         }

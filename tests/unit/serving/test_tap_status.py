@@ -44,6 +44,7 @@ def written(
         standing=standing,
         trouble=look,
         refused=lambda: {"media": 4},
+        alarms=lambda: {"silent": 3},
         kept=lambda: kept,
     )
 
@@ -163,6 +164,8 @@ class TestMetrics:
             "callvault_tap_source_moves_total 1.0",
             'callvault_tap_refused_calls_total{reason="media"} 4.0',
             'callvault_tap_refused_calls_total{reason="clock"} 0.0',
+            'callvault_tap_call_alarms_total{alarm="silent"} 3.0',
+            'callvault_tap_call_alarms_total{alarm="one-way"} 0.0',
         ):
             assert line in lines
 
