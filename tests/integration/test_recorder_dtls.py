@@ -239,6 +239,54 @@ class TestLaterOffers:
 
         asyncio.run(scene())
 
+    @pytest.mark.parametrize("ice", [True, False])
+    def test_another_certificate_is_another_handshake_beside_running_media(
+        self, world: World, gateways: Gateways, ice: bool
+    ) -> None:
+        async def scene() -> None:
+            gateway = gateways(ice=ice)
+            async with forked(world, gateway.offer()) as fork:
+                gateway.read(fork.answer)
+                assert await asyncio.to_thread(come, gateway)
+                await fork.keyed("done")
+                gateway.restart()
+                gateway.read(await fork.renew(gateway.offer()))
+                await asyncio.to_thread(gateway.speak, 3)
+                assert not ice or await asyncio.to_thread(gateway.is_checked)
+                # The last flight is lost once, and found again by the worker's way.
+                assert await asyncio.to_thread(gateway.shake, lose=(1 + (not ice),))
+                await asyncio.to_thread(gateway.speak, 3)
+                await fork.keyed("done")
+                gateway.sender = None
+                await asyncio.to_thread(gateway.speak, 7)
+                ended = await fork.close()
+
+            (stream,) = ended.streams
+            assert (stream.packets_authentic, stream.packets_lost) == (23, 0)
+            assert stream.packets_undecryptable == 0
+
+        asyncio.run(scene())
+
+    def test_another_certificate_that_nobody_shows_leaves_the_old_keys(
+        self, tmp_path: Path, gateways: Gateways
+    ) -> None:
+        async def scene() -> None:
+            world = World(tmp_path, config=RecorderConfig(handshake_s=0.5))
+            gateway = gateways()
+            async with forked(world, gateway.offer()) as fork:
+                gateway.read(fork.answer)
+                assert await asyncio.to_thread(come, gateway)
+                await fork.keyed("done")
+                gateway.restart()
+                gateway.read(await fork.renew(gateway.offer()))
+                await fork.keyed("no-check")
+                await asyncio.to_thread(gateway.speak, 5)
+                ended = await fork.close()
+
+            assert [s.packets_authentic for s in ended.streams] == [15]
+
+        asyncio.run(scene())
+
     def test_a_stream_can_be_added(self, world: World, gateways: Gateways) -> None:
         async def scene() -> None:
             agent, customer = gateways(), gateways()

@@ -171,6 +171,13 @@ class Gateway:
         self.socket.settimeout(0.2)
         self.client = DtlsClient(self.certificate, profiles=self.profiles, mtu=self.mtu)
         self.sequence = 0
+        self.sender: Session | None = None
+
+    def restart(self) -> None:
+        """Begin a new association, with a new certificate and new credentials."""
+        self.certificate = Certificate()
+        self.ufrag, self.password = secrets.token_hex(3), secrets.token_hex(14)
+        self.client = DtlsClient(self.certificate, profiles=self.profiles, mtu=self.mtu)
 
     def close(self) -> None:
         """Close the socket."""
@@ -280,7 +287,7 @@ class Gateway:
 
     def speak(self, packets: int, *, pace_s: float = 0.0) -> None:
         """Send G.711 silence, 20 ms a packet."""
-        if self.sequence == 0:
+        if self.sender is None:
             self.sender = self.client.sender()
         for _ in range(packets):
             self.sequence += 1
