@@ -106,7 +106,7 @@ def _counters(status: TapStatus) -> Iterator[Metric]:
     yield calls
     raised = status.numbers("alarms")
     alarms = CounterMetricFamily(
-        "callvault_tap_call_alarms",
+        "callvault_tap_call_alarms_total",
         "Alarms about running calls since the tap began: nobody heard, or one party",
         labels=["alarm"],
     )

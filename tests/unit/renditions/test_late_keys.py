@@ -1,13 +1,15 @@
 import base64
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vault.core.errors import InvalidInputError
+from vault.core.errors import InvalidInputError, SealBrokenError
 from vault.core.media import SrtpSuite
 from vault.renditions.late_keys import LateKeys
+from vault.sealing.padding import pad
 
 CM = base64.b64encode(bytes(range(30))).decode()
 GCM = base64.b64encode(bytes(range(44))).decode()
@@ -121,3 +123,28 @@ def test_nothing_but_keys_is_read_from_noise(octets: bytes) -> None:
         LateKeys.parse(octets)
     except InvalidInputError:
         return
+
+
+def test_the_example_of_the_howto_is_a_file_of_keys() -> None:
+    page = Path(__file__).parents[3] / "docs/howto/recover-a-recording.md"
+    example = page.read_text().split("```")[1]
+
+    keys = LateKeys.parse(example.encode()).keys
+
+    assert [("agent", None), ("1", None), ("customer", 2)] == [
+        (key.stream, key.roc) for key in keys
+    ]
+
+
+def test_what_is_sealed_is_padded_and_read_back() -> None:
+    keys = LateKeys.parse(LINES.encode())
+
+    assert (0, keys) == (len(keys.padded()) % 256, LateKeys.unpadded(keys.padded()))
+
+
+@pytest.mark.parametrize(
+    "octets", [b"", pad(b"{}"), bytes(LateKeys.parse(LINES.encode()))]
+)
+def test_what_was_not_sealed_as_keys_is_broken(octets: bytes) -> None:
+    with pytest.raises(SealBrokenError):
+        LateKeys.unpadded(octets)
