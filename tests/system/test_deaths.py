@@ -55,23 +55,49 @@ def test_a_killed_media_worker_costs_a_second_at_most(troubled: Site) -> None:
     assert worker.pid != troubled.vault.process("vault.tap.worker").pid
 
 
-def test_a_killed_tap_leaves_a_cut_recording_that_plays(troubled: Site) -> None:
+def test_a_killed_tap_costs_no_packet_and_its_calls_go_on(troubled: Site) -> None:
     call = _begun(troubled)
     with troubled.pbx.speaking(call):
-        until(lambda: _received(troubled, call) > 3 * SECOND, "media flows")
+        until(lambda: _received(troubled, call) > 2 * SECOND, "media flows")
         tap = troubled.vault.process("tap")
-        children = [one for one in troubled.vault.descendants() if "vault.tap" in " ".join(one.words)]  # fmt: skip
+        worker = troubled.vault.process("vault.tap.worker")
         tap.kill()
-        until(lambda: not any(one.runs for one in children), "its children are gone")
+        until(troubled.vault.takes_calls, "the new one takes calls")
+    troubled.pbx.end(call)
+    lived = worker.runs
+    # It is no descendant of ``serve`` any more; its successor is one again.
+    worker.kill()
+    until(troubled.vault.takes_calls, "there is another worker")
 
     heard = troubled.wait(call)
 
-    assert heard.state == ("partial", "cut")
-    assert "capture/0001.recovered" in _objects(troubled, heard)
-    assert _heard_seconds(troubled, heard) > 3.0 - 1.5
     assert tap.pid != troubled.vault.process("tap").pid
-    until(troubled.vault.takes_calls, "the new one takes calls")
-    assert troubled.heard(seconds=1.0).state == ("ready", None)
+    assert lived
+    assert heard.state == ("ready", None)
+    assert call.packets == heard.total("packets_authentic")
+    assert heard.total("packets_authentic") == heard.total("packets_received")
+    assert "capture/0002" not in _objects(troubled, heard)
+    assert _heard_seconds(troubled, heard) > 5.0 - 0.1
+
+
+def test_a_tap_killed_with_its_media_worker_goes_on_in_the_next_part(
+    troubled: Site,
+) -> None:
+    """``serve`` has kept the sockets and the call's page."""
+    call = _begun(troubled)
+    with troubled.pbx.speaking(call):
+        until(lambda: _received(troubled, call) > 2 * SECOND, "media flows")
+        for one in (troubled.vault.process("tap"), troubled.vault.process("vault.tap.worker")):  # fmt: skip
+            one.kill()
+        until(troubled.vault.takes_calls, "the new one takes calls")
+    troubled.pbx.end(call)
+
+    heard = troubled.wait(call)
+
+    assert heard.shown["state"] in {"ready", "partial"}
+    assert heard.shown["how"] == "bye"
+    assert {"capture/0001.recovered", "capture/0002"} <= _objects(troubled, heard)
+    assert _heard_seconds(troubled, heard) > 5.0 - 1.5
 
 
 def test_a_killed_renderer_is_replaced_and_renders(troubled: Site) -> None:
