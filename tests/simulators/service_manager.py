@@ -31,7 +31,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import IO, Final, Literal
 
 WITHIN_S: Final = 30.0
 _FDS_PER_MESSAGE: Final = 253
@@ -91,7 +91,11 @@ class ServiceManager:
     # -- the unit ------------------------------------------------------------
 
     def start(
-        self, *command: str, environment: Mapping[str, str], cwd: Path | None = None
+        self,
+        *command: str,
+        environment: Mapping[str, str],
+        cwd: Path | None = None,
+        log: IO[bytes] | None = None,
     ) -> "subprocess.Popen[bytes]":
         """Start the main process with everything that is stored."""
         self.said.clear()
@@ -110,6 +114,8 @@ class ServiceManager:
                 cwd=cwd,
                 pass_fds=fds,
                 stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
             )
         finally:
