@@ -18,6 +18,7 @@ Left to others: being restarted (`vault.tap.crew`), moving packets (`vault.tap.s
 """
 
 import gc
+import math
 import os
 import select
 import signal
@@ -49,6 +50,7 @@ class Worker:
         self._unsent: list[tuple[bytes, list[int]]] = []
         self._orphan_until_s = 0.0
         self._reported_s = 0.0
+        self._next_video_s = math.inf
         self._late_s = 0.0
         "How late the latest sweep since the last report began."
 
@@ -58,14 +60,16 @@ class Worker:
         self._say_ready()
         next_s = time.monotonic() + self._config.tick_s
         while self._is_wanted():
-            self._wait(min(next_s, self._duties.next_due_s))
+            self._wait(min(next_s, self._next_video_s, self._duties.next_due_s))
             try:
                 self._obey()
             except ConnectionError:
                 self._lose_supervisor()
             self._unsent += self._duties.close_due()
             now_s = time.monotonic()
-            if now_s >= next_s:
+            if now_s < next_s:
+                self._tick_video(now_s)
+            else:
                 self._late_s = max(self._late_s, now_s - next_s)
                 self._tick(now_s)
                 # A late tick is not made up for: the kernel has queued.
@@ -144,8 +148,19 @@ class Worker:
 
     # -- time --------------------------------------------------------------
 
+    def _tick_video(self, now_s: float) -> None:
+        if now_s >= self._next_video_s:
+            self._sweep.tick_video()
+            self._plan_video(now_s)
+
+    def _plan_video(self, now_s: float) -> None:
+        wanted = self._sweep.video_streams
+        self._next_video_s = now_s + self._config.video_tick_s if wanted else math.inf
+
     def _tick(self, now_s: float) -> None:
         self._sweep.tick()
+        # Also how the first video stream gets its own ticks: one sweep later.
+        self._plan_video(now_s)
         for call in self._sweep.failed:
             self._tell(
                 {
