@@ -3,11 +3,12 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine, delete, update
 
+from vault.catalog.claims import MAX_ATTEMPTS
 from vault.catalog.envelopes import Envelopes
 from vault.catalog.recordings import Recordings
 from vault.catalog.rows import Rows
 from vault.catalog.tables import ENVELOPE, RECORDING
-from vault.catalog.values import OpenRecording, StoredObject
+from vault.catalog.values import REVISION, OpenRecording, StoredObject
 from vault.core.errors import (
     ConflictError,
     GoneError,
@@ -422,6 +423,126 @@ class TestWant:
 
         with pytest.raises(error):
             recordings.want(order.id, "audio/mp4")
+
+
+class TestRevise:
+    KEYS = "application/vnd.callvault.srtp-keys"
+    WISH = f"{REVISION}.0001"
+
+    @pytest.fixture
+    def settled(
+        self,
+        recordings: Recordings,
+        catalog_engine: Engine,
+        new_order: Order,
+        capture: Capture,
+        new_object: NewObject,
+    ) -> Callable[[RecordingState], RecordingId]:
+        def make(state: RecordingState) -> RecordingId:
+            order = new_order()
+            recordings.open(order)
+            capture(order.id)
+            put_state(catalog_engine, order.id, state)
+            recordings.revise(order.id, [new_object("srtp/0001", media_type=self.KEYS)])
+            return order.id
+
+        return make
+
+    @pytest.mark.parametrize(
+        "before", [RecordingState.READY, RecordingState.PARTIAL, RecordingState.FAILED]
+    )
+    @pytest.mark.parametrize("after", [RecordingState.READY, RecordingState.PARTIAL])
+    def test_it_stays_as_it_is_until_the_result_is_there(
+        self,
+        recordings: Recordings,
+        settled: Callable[[RecordingState], RecordingId],
+        new_object: NewObject,
+        before: RecordingState,
+        after: RecordingState,
+    ) -> None:
+        id = settled(before)
+
+        claimed = recordings.claim_for_rendering("w", 60)
+        meanwhile = recordings.row(id).state
+        flac = new_object("rendition/0002", media_type="audio/flac")
+        recordings.finish(
+            id,
+            state=after,
+            reason=Reason.SRTP_UNAUTHENTICATED,
+            objects=[flac],
+            worker="w",
+            fulfils=[self.WISH],
+        )
+
+        row = recordings.row(id)
+        assert claimed is not None
+        assert (id, (self.WISH,)) == (claimed.id, claimed.wanted)
+        assert before == meanwhile
+        assert (after, Reason.SRTP_UNAUTHENTICATED, (), None, 0) == (
+            row.state,
+            row.reason,
+            row.wanted,
+            row.worker,
+            row.attempts,
+        )
+        assert {"srtp/0001", "rendition/0002"} <= recordings.objects(id).keys()
+        assert recordings.claim_for_rendering("w", 60) is None
+
+    def test_an_attempt_that_fails_leaves_it_as_it_was(
+        self,
+        recordings: Recordings,
+        settled: Callable[[RecordingState], RecordingId],
+    ) -> None:
+        id = settled(RecordingState.FAILED)
+        for _ in range(MAX_ATTEMPTS):
+            assert recordings.claim_for_rendering("w", 60) is not None
+            recordings.give_back(id, "w", retry_after_s=-1)
+
+        row = recordings.row(id)
+        assert (RecordingState.FAILED, None, ()) == (row.state, row.worker, row.wanted)
+        assert recordings.claim_for_rendering("w", 60) is None
+
+    def test_keys_are_added_and_none_is_superseded(
+        self,
+        recordings: Recordings,
+        settled: Callable[[RecordingState], RecordingId],
+        new_object: NewObject,
+    ) -> None:
+        id = settled(RecordingState.PARTIAL)
+
+        recordings.revise(id, [new_object("srtp/0002", media_type=self.KEYS)])
+
+        assert (self.WISH, f"{REVISION}.0002") == recordings.row(id).wanted
+        assert {"srtp/0001", "srtp/0002"} <= recordings.objects(id).keys()
+
+    @pytest.mark.parametrize(
+        ("state", "error"),
+        [
+            (RecordingState.RECORDING, NotReadyError),
+            (RecordingState.CAPTURED, NotReadyError),
+            (RecordingState.RENDERING, NotReadyError),
+            (RecordingState.EXPIRED, GoneError),
+            (RecordingState.SHREDDED, GoneError),
+        ],
+    )
+    def test_what_is_not_settled_cannot_be_made_anew(
+        self,
+        settled: Callable[[RecordingState], RecordingId],
+        state: RecordingState,
+        error: type[Exception],
+    ) -> None:
+        with pytest.raises(error):
+            settled(state)
+
+    def test_a_revision_never_ends_as_failed(
+        self,
+        recordings: Recordings,
+        settled: Callable[[RecordingState], RecordingId],
+    ) -> None:
+        id = settled(RecordingState.PARTIAL)
+
+        with pytest.raises(ValueError, match="played"):
+            recordings.finish(id, state=RecordingState.FAILED, fulfils=[self.WISH])
 
 
 def test_counts_name_every_state(recordings: Recordings, new_order: Order) -> None:

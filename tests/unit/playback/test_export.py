@@ -141,3 +141,23 @@ def _damaged(vault: Vault) -> list[str | int]:
         for draft in vault.warden.drafts
         if draft.action is Action.RECORDING_DAMAGED
     ]
+
+
+def test_what_lies_beside_is_opened_by_the_same_key(
+    vault: Vault, ready: RecordingId
+) -> None:
+    exported = export(vault, ready, MediaPart.CAPTURE)
+
+    (quality,) = exported.beside("quality")
+
+    assert quality.startswith(b"{")
+    assert exported.beside("srtp") == []
+    assert [(ready, Purpose.EXPORT)] == vault.warden.releases
+
+
+def test_damage_beside_is_told_as_well(vault: Vault, ready: RecordingId) -> None:
+    vault.damage(ready, "quality/0001")
+    exported = export(vault, ready, MediaPart.CAPTURE)
+
+    with pytest.raises(SealBrokenError):
+        exported.beside("quality")

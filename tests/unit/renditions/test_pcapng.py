@@ -1,3 +1,4 @@
+import base64
 import struct
 from collections.abc import Iterator
 
@@ -13,8 +14,13 @@ from tests.simulators.calls import (
     capture,
     record,
 )
+from vault.core.media import SrtpSuite
+from vault.core.secrets import SecretBytes
+from vault.renditions.deferred import DeferredDecryption
+from vault.renditions.late_keys import LateKeys
 from vault.renditions.pcapng import to_pcapng
 from vault.tap.capture import Kind
+from vault.tap.srtp import OutboundSession
 
 _INTERFACE, _PACKET = 1, 6
 
@@ -97,6 +103,24 @@ def test_rtcp_goes_to_its_own_port_and_bad_packets_carry_a_comment() -> None:
 
     assert struct.unpack_from(">HH", rtcp, 20 + 20) == (5005, 40001)
     assert b"failed SRTP authentication" in bad
+
+
+def test_what_a_late_key_opens_is_exported_opened_and_says_so() -> None:
+    key = SecretBytes(bytes(range(30)))
+    suite = SrtpSuite.AES_CM_128_HMAC_SHA1_80
+    packet = Phone().say(babble(0.02))[0]
+    locked = OutboundSession(suite, key).protect(packet.octets)
+    part = added(0, "agent") + record(Kind.UNDECRYPTABLE, 0, locked, at_ns=START_NS)
+    inline = base64.b64encode(key.reveal()).decode()
+    late = LateKeys.parse(f"agent {suite} inline:{inline}".encode())
+
+    exported = b"".join(to_pcapng([part], DeferredDecryption(late.keys)))
+
+    (body,) = [body for kind, body in blocks(exported) if kind == _PACKET]
+    size = struct.unpack_from("<IIIII", body)[3]
+    assert packet.octets == body[20 + 28 : 20 + size]
+    assert b"opened by a late key" in body
+    assert locked not in exported
 
 
 @pytest.mark.parametrize("step", [1, 7, 19, 4096])
