@@ -67,7 +67,7 @@ def test_a_killed_tap_costs_no_packet_and_its_calls_go_on(troubled: Site) -> Non
     lived = worker.runs
     # It is no descendant of ``serve`` any more; its successor is one again.
     worker.kill()
-    until(troubled.vault.takes_calls, "there is another worker")
+    until(lambda: _takes(troubled), "there is another worker")
 
     heard = troubled.wait(call)
 
