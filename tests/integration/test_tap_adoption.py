@@ -15,6 +15,9 @@ from tests.simulators.tap_calls import TapCall, config, eventually, until
 from tests.simulators.tap_supervisor import Supervisor, parts_in
 from vault.core.flow import HowEnded
 from vault.core.media import SrtpSuite
+from vault.sealing.chunks import CHUNK_SIZE
+from vault.serving.descriptors import NoStore, NotifyStore, receive_all
+from vault.serving.keeping import DescriptorKeeper
 from vault.tap import meeting
 from vault.tap.capture import Kind, parse_event
 from vault.tap.config import TapConfig
@@ -144,6 +147,76 @@ class TestASupervisorThatIsKilled:
             assert "hold" in events(call, call.plaintext())
 
         run(scene, given, tmp_path)
+
+
+class TestBothKilled:
+    def test_where_somebody_kept_the_descriptors_the_call_goes_on_in_the_next_part(
+        self, tmp_path: Path
+    ) -> None:
+        given = settings(tmp_path, flush_age_s=0.2)
+        folder = short_folder()
+        keeper = DescriptorKeeper(folder / "store", beyond=NoStore())
+        with Supervisor(given, keeper) as first:
+            (call,) = first.open(tmp_path, [[key(), key(GCM)]])
+            call.talk(30)
+            call.talk(30, 1)
+            asyncio.run(eventually(_grown(call.path(1))))
+            first.kill()
+            os.kill(first.workers[0], signal.SIGKILL)
+            call.talk(20)
+        kept = receive_all(keeper.hand_over())
+        keeper.belongs_to(os.getpid())
+        store = NotifyStore(str(keeper.path), handed_back=kept)
+
+        async def play() -> None:
+            pool = MediaPool(given, store=store)
+            try:
+                found = await pool.adopt(
+                    lambda one: lambda n: parts_in(tmp_path, one, n)
+                )
+                await pool.start()
+
+                assert [one.recording_id for one in found] == [call.id]
+                call.now_at(pool).talk(30)
+                await call.counted(lambda c: c.authentic == 80)
+                report = await call.close()
+                after = call.plaintext(2)
+
+                assert [(p.part, p.final) for p in report.parts] == [
+                    (1, False),
+                    (2, True),
+                ]
+                assert report.streams[0].received == 80
+                assert report.streams[1].received == 30
+                assert call.rtp(call.prefix(1)) == call.sent[0][:30]
+                assert call.rtp(after) == call.sent[0][30:]
+                assert events(call, after)[:3] == ["stream-added", "gap", "end"]
+                pool.forget(call.id)
+            finally:
+                await pool.stop()
+
+        asyncio.run(play())
+        store.close()
+        asyncio.run(eventually(lambda: keeper.count == 0 or None))
+        keeper.close()
+        folder.rmdir()
+
+    def test_where_nobody_did_the_call_is_not_adopted(self, tmp_path: Path) -> None:
+        given = settings(tmp_path)
+        with Supervisor(given) as first:
+            (call,) = first.open(tmp_path, [[key()]])
+            first.kill()
+            os.kill(first.workers[0], signal.SIGKILL)
+
+        async def scene(pool: MediaPool) -> None:
+            assert not pool._calls
+
+        run(scene, given, tmp_path)
+        call.peer.close()
+
+
+def _grown(path: Path) -> Callable[[], bool | None]:
+    return lambda: path.stat().st_size > CHUNK_SIZE or None
 
 
 class TestAClose:

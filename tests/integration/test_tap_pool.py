@@ -308,6 +308,41 @@ class TestAWorkerThatIsKilled:
 
         run(scene, flush_age_s=0.3)
 
+    @pytest.mark.parametrize("suite", [CM, SrtpSuite.AEAD_AES_256_GCM])
+    def test_twice_after_70_000_packets_costs_none_of_those_that_follow(
+        self, tmp_path: Path, suite: SrtpSuite
+    ) -> None:
+        """
+        A receiver that is begun anew after the first rollover would refuse the rest
+        of the call.  The numbers begin just before it, so that they need not all be
+        sent.
+        """
+
+        async def scene(pool: MediaPool) -> None:
+            call = await TapCall(pool, tmp_path, keys=[key(suite)]).open()
+            call._next = [65_000]
+            sent = 0
+            for part in range(3):
+                while call._next[0] < 70_000 + 300 * part:
+                    call.talk(300)
+                    sent += 300
+                    await call.counted(lambda c, n=sent: c.authentic == n)
+                if part < 2:
+                    os.kill(pool.worker_pids[0], signal.SIGKILL)
+                    call.talk(300)
+                    sent += 300
+                    await eventually(_exists(call.path(part + 2)))
+            report = await call.close()
+            (stream,) = report.streams
+            (span,) = stream.ssrcs
+
+            assert stream.authentic == stream.received == sent
+            assert (span.first, span.last) == (65_000, 65_000 + sent - 1)
+            assert [part.final for part in report.parts] == [False, False, True]
+            assert call.rtp(call.plaintext(3))[-300:] == call.sent[0][-300:]
+
+        run(scene)
+
     def test_while_paused_leaves_the_call_paused(self, tmp_path: Path) -> None:
         async def scene(pool: MediaPool) -> None:
             call = await TapCall(pool, tmp_path, keys=[key()]).open()

@@ -24,6 +24,8 @@ from tests.simulators.tap_calls import TapCall
 from vault.core.ids import RecordingId
 from vault.core.media import STATIC_PAYLOADS, SrtpSuite
 from vault.core.secrets import SecretBytes
+from vault.serving.descriptors import NotifyStore
+from vault.serving.keeping import DescriptorKeeper
 from vault.tap.config import TapConfig
 from vault.tap.orders import PortPair, StreamOrder
 from vault.tap.pool import MediaPool
@@ -63,7 +65,10 @@ class RemoteCall(TapCall):
 class Supervisor:
     """The process."""
 
-    def __init__(self, config: TapConfig) -> None:
+    def __init__(
+        self, config: TapConfig, keeper: DescriptorKeeper | None = None
+    ) -> None:
+        """Start it; with a *keeper*, what it opens is kept there."""
         self.config = config
         self.workers: list[int] = []
         "Process ids, as it last told."
@@ -73,7 +78,10 @@ class Supervisor:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self._say({"config": dataclasses.asdict(config)})
+        if keeper is not None:
+            keeper.belongs_to(self._process.pid)
+        store = "" if keeper is None else str(keeper.path)
+        self._say({"config": dataclasses.asdict(config), "store": store})
 
     def open(
         self, folder: Path, keys: list[list[tuple[SrtpSuite, bytes]]]
@@ -169,8 +177,10 @@ async def _supervise() -> None:
 
     # The log must not get between what is told.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    config = (await asyncio.to_thread(line))["config"]
-    pool = MediaPool(TapConfig(**{**config, "ports": tuple(config["ports"])}))
+    first = await asyncio.to_thread(line)
+    config = {**first["config"], "ports": tuple(first["config"]["ports"])}
+    store = NotifyStore(first["store"]) if first["store"] else None
+    pool = MediaPool(TapConfig(**config), store=store)
     while order := await asyncio.to_thread(line):
         if "keys" in order and not pool.worker_pids:
             await pool.start()

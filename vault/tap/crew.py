@@ -210,8 +210,9 @@ class Crew:
                 end.close()
                 await asyncio.to_thread(_end, pid)
                 return None
-            if end.recv(1, socket.MSG_PEEK):
-                return end
+            with contextlib.suppress(ConnectionError):  # it died at this moment
+                if end.recv(1, socket.MSG_PEEK):
+                    return end
             # Turned away.  The kernel may be about to tell it of a supervisor's death.
             end.close()
             await asyncio.sleep(0.1)
