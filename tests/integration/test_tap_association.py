@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import secrets
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -193,6 +195,56 @@ class TestPeersThatDoWell:
         )
 
         assert isinstance(outcome, Keys)
+
+
+@pytest.mark.peer
+class TestOpenssl:
+    def test_its_client_exports_the_keys_that_we_do(self, tmp_path: Path) -> None:
+        openssl = shutil.which("openssl")
+        if openssl is None:
+            pytest.skip("no openssl (Debian: apt-get install openssl)")
+        certificate = Certificate()
+        (tmp_path / "peer.pem").write_bytes(certificate.pem())
+        client = (
+            *(openssl, "s_client", "-dtls1_2", "-use_srtp", "SRTP_AEAD_AES_128_GCM"),
+            *("-cert", str(tmp_path / "peer.pem"), "-key", str(tmp_path / "peer.pem")),
+            *("-keymatexport", "EXTRACTOR-dtls_srtp", "-keymatexportlen", "56"),
+        )
+
+        async def both() -> tuple[Keys | Failure, str]:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+                end.setblocking(False)
+                end.bind(("127.0.0.1", 0))
+                peer = ExpectedPeer(
+                    algorithm="sha-256", digests=(certificate.digest(),)
+                )
+                expected = Expectation(identity=IDENTITY, peer=peer, host="127.0.0.1")
+                wait = Association(end, expected)
+                running = await asyncio.create_subprocess_exec(
+                    *client,
+                    *("-connect", f"127.0.0.1:{end.getsockname()[1]}"),
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.STDOUT,
+                )
+                assert running.stdout is not None
+                outcome, said = await wait.keys(), ""
+                async with asyncio.timeout(20):
+                    while "Keying material: " not in said:
+                        said += (await running.stdout.readline()).decode()
+                running.kill()
+                await running.communicate()
+                wait.close()
+                return outcome, said
+
+        outcome, said = asyncio.run(both())
+
+        # client key ‖ server key ‖ client salt ‖ server salt
+        material = bytes.fromhex(said.rpartition("Keying material: ")[2].strip())
+        assert isinstance(outcome, Keys)
+        assert outcome.suite is SrtpSuite.AEAD_AES_128_GCM
+        assert outcome.key.reveal() == material[:16] + material[32:44]
+        assert "SRTP Extension negotiated, profile=SRTP_AEAD_AES_128_GCM" in said
 
 
 class TestStrangers:

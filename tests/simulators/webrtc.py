@@ -19,6 +19,11 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
@@ -53,6 +58,11 @@ class Certificate:
             .not_valid_after(now + dt.timedelta(days=30))
             .sign(self.key, hashes.SHA256())
         )
+
+    def pem(self) -> bytes:
+        """Return certificate and key, as files have them."""
+        key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return self.certificate.public_bytes(Encoding.PEM) + key
 
     def digest(self, algorithm: str = "sha-256") -> bytes:
         """Return the digest of the certificate by *algorithm*, as SDP spells it."""

@@ -136,6 +136,8 @@ def read_dtls(
         raise UnsupportedOfferError(
             "DTLS-SRTP without a=rtcp-mux is refused", line=section.number
         )
+    # 5. What our answer will name.
+    _value(_own(section.lines, "mid"), _TOKEN, "mid")
     return DtlsOffer(
         fingerprints=fingerprints,
         ice=_ice(description, section),
@@ -144,12 +146,10 @@ def read_dtls(
 
 
 def mid_of(section: MediaSection) -> str:
-    """Return the ``a=mid`` of *section*, empty where it has none.
-
-    Raises:
-        MalformedSignallingError: It is no token.
-    """
-    return _value(_own(section.lines, "mid"), _TOKEN, "mid")
+    """Return the ``a=mid`` of *section*, empty where it has none that is a token."""
+    lines = _own(section.lines, "mid")
+    mid = lines[0].attribute[1] if lines else ""
+    return mid if _TOKEN.fullmatch(mid) else ""
 
 
 def answered_dtls(

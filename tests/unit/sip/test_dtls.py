@@ -178,7 +178,7 @@ class TestWhatIsRefused:
     )
     def test_a_line_that_breaks_its_grammar_is_named(self, line: str) -> None:
         with pytest.raises(MalformedSignallingError) as refused:
-            answered(read_offer(offer(section(line, *WHOLE))))
+            read_offer(offer(section(line, *WHOLE)))
 
         assert refused.value.line == 6
 
