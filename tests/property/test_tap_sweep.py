@@ -58,8 +58,7 @@ class TestAnyMix:
             line.sweep.tick()
             count = line.stream.count
             line.close()
-            for peer in line.peers:
-                peer.close()
+            line.end()
 
             assert line.octets(Kind.RTP) == sent
             assert count.authentic == len(sent)

@@ -53,8 +53,12 @@ class Trials:
                 self._intake.doubt(stream, one)
         stream.doubt.resolved()
 
-    def give_up(self, stream: Stream) -> None:
-        """Resolve a stream's doubts now: its call ends."""
+    def give_up(self, stream: Stream, now_s: float) -> None:
+        """Resolve a stream's doubts now, after a last try: its call ends."""
+        stream.doubt.hurry()
+        chosen = stream.doubt.next_try(now_s, CANDIDATES_PER_TICK)
+        if chosen is not None:
+            self._try(stream, *chosen, now_s)
         for one in stream.doubt.take():
             self._intake.keep(stream, one)
         if stream in self._intake.doubting:

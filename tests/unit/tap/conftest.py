@@ -22,7 +22,4 @@ def lines(tmp_path: Path) -> Iterator[Callable[..., Line]]:
 
     yield make
     for line in made:
-        if line.id in line.sweep.calls:
-            line.close()
-        for peer in line.peers:
-            peer.close()
+        line.end()
