@@ -67,7 +67,13 @@ class DirectoryStore:
         return f"DirectoryStore({str(self._folder)!r})"
 
     def put_once(
-        self, key: ObjectKey, body: BinaryIO, *, size: int, sha256: bytes
+        self,
+        key: ObjectKey,
+        body: BinaryIO,
+        *,
+        size: int,
+        sha256: bytes,
+        mend: bool = False,
     ) -> None:
         """See `ObjectStore`."""
 
@@ -81,7 +87,13 @@ class DirectoryStore:
                 raise IntegrityError(f"{key}: not the {size} octets announced")
 
         with _translated(str(key)):
-            if self._holds(key, size=size, sha256=sha256):
+            try:
+                if self._holds(key, size=size, sha256=sha256):
+                    return
+            except ConflictError:
+                if not mend:
+                    raise
+                self._write(key, fill, _take_over)
                 return
             try:
                 self._write(key, fill, publish)
@@ -92,12 +104,8 @@ class DirectoryStore:
 
     def replace(self, key: ObjectKey, octets: bytes) -> None:
         """See `ObjectStore`."""
-
-        def publish(incoming: int, name: str, folder: int, target: str) -> None:
-            os.rename(name, target, src_dir_fd=incoming, dst_dir_fd=folder)
-
         with _translated(str(key)):
-            self._write(key, lambda file: _all_of(file, octets), publish)
+            self._write(key, lambda file: _all_of(file, octets), _take_over)
 
     def read(self, key: ObjectKey, span: ByteRange | None = None) -> bytes:
         """See `ObjectStore`."""
@@ -249,6 +257,10 @@ class DirectoryStore:
             elif path.startswith(prefix):
                 with suppress(InvalidInputError):
                     yield ObjectKey(path)
+
+
+def _take_over(incoming: int, name: str, folder: int, target: str) -> None:
+    os.rename(name, target, src_dir_fd=incoming, dst_dir_fd=folder)
 
 
 def _step(folder: int, step: str, *, make: bool) -> int:

@@ -30,7 +30,13 @@ class ObjectStore(Protocol):
     """
 
     def put_once(
-        self, key: ObjectKey, body: BinaryIO, *, size: int, sha256: bytes
+        self,
+        key: ObjectKey,
+        body: BinaryIO,
+        *,
+        size: int,
+        sha256: bytes,
+        mend: bool = False,
     ) -> None:
         """Store *size* octets of *body* under *key*, at most once and durably.
 
@@ -45,9 +51,11 @@ class ObjectStore(Protocol):
             body: Seekable, at the first octet to store.
             size: Octets.
             sha256: Digest of those octets (32 octets).
+            mend: Put *body* in the place of other content: the caller knows that
+                what is there is an upload that went wrong.
 
         Raises:
-            ConflictError: *key* already holds other content.
+            ConflictError: *key* already holds other content, and *mend* is not set.
             IntegrityError: *body* is not what *size* and *sha256* say: the
                 caller's own copy is damaged.  Nothing was stored.
             StoreUnavailableError: Nothing, or only part, was stored.  Safe to retry.

@@ -142,7 +142,13 @@ class S3Store:
         return f"S3Store({self._bucket!r})"
 
     def put_once(
-        self, key: ObjectKey, body: BinaryIO, *, size: int, sha256: bytes
+        self,
+        key: ObjectKey,
+        body: BinaryIO,
+        *,
+        size: int,
+        sha256: bytes,
+        mend: bool = False,
     ) -> None:
         """See `ObjectStore`; *body* must be seekable."""
         self._prepare()
@@ -154,12 +160,13 @@ class S3Store:
         body.seek(start)
         # 2. The key is free, or holds this already.
         try:
-            if self.stat(key).size != size or self._digest(key, size) != sha256:
-                raise ConflictError(f"{key} holds other content")
+            if self.stat(key).size == size and self._digest(key, size) == sha256:
+                return
         except NotFoundError:
             pass
         else:
-            return
+            if not mend:
+                raise ConflictError(f"{key} holds other content")
         # 3. Send.
         self._send(key, body, size)
         # 4. Read back: the caller frees its own copy after this.

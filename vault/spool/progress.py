@@ -10,6 +10,7 @@ Left to others: what is in the spool (`vault.spool.ledger`).
 """
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -62,12 +63,14 @@ class Progress:
         self._state: dict[RecordingId, Shipping] = {}
         self._sent: deque[tuple[float, int]] = deque()
         self._written_s = -_EVERY_S
+        self._changed = False
 
     def begin(self, recording_id: RecordingId) -> None:
         """Note that another try begins: what is there is looked at again."""
         with self._lock:
             known = self._state.get(recording_id, Shipping())
             self._state[recording_id] = replace(known, shipped=0, next_try_s=0.0)
+            self._changed = True
         self.write()
 
     def stored(self, recording_id: RecordingId, size_bytes: int) -> None:
@@ -78,6 +81,7 @@ class Progress:
                 known, shipped=known.shipped + size_bytes
             )
             self._sent.append((time.monotonic(), size_bytes))
+            self._changed = True
         self.write()
 
     def delayed(self, recording_id: RecordingId, wait_s: float) -> None:
@@ -87,24 +91,32 @@ class Progress:
             self._state[recording_id] = replace(
                 known, tries=known.tries + 1, next_try_s=time.time() + wait_s
             )
+            self._changed = True
         self.write()
 
     def done(self, recording_id: RecordingId) -> None:
         """Note that a recording left the spool."""
         with self._lock:
             self._state.pop(recording_id, None)
+            self._changed = True
         self.write()
 
-    def write(self, *, now: bool = False) -> None:
-        """Write the file, unless it was written just now."""
+    def write(self, *, now: bool = False) -> float:
+        """Write the file, unless it was written just now.
+
+        Returns:
+            Seconds after which to call again, infinite where all is written.
+        """
         with self._lock, contextlib.suppress(OSError):
             now_s = time.monotonic()
-            if not now and now_s - self._written_s < _EVERY_S:
-                return
-            self._written_s = now_s
+            early_s = self._written_s + _EVERY_S - now_s
+            if not self._changed or (early_s > 0 and not now):
+                return early_s if self._changed else math.inf
+            self._written_s, self._changed = now_s, False
             with descriptors.folder(self._directory) as at:
                 octets = canonical.dumps(self._members(now_s))
                 descriptors.write_whole(at, SHIPPING, octets, replace=True, sync=False)
+        return math.inf
 
     def _members(self, now_s: float) -> JsonObject:
         while self._sent and self._sent[0][0] < now_s - _WINDOW_S:

@@ -39,10 +39,10 @@ import structlog
 from vault.audit.entry import Action, Draft
 from vault.core.errors import (
     AuditUnavailableError,
+    ConflictError,
     IntegrityError,
     NotFoundError,
     StoreUnavailableError,
-    UnavailableError,
     VaultError,
 )
 from vault.core.flow import Actor, ActorKind, Caller, HowEnded, Reason, StreamStatus
@@ -51,6 +51,7 @@ from vault.objects.interfaces import ObjectStore
 from vault.objects.keys import ObjectKey
 from vault.sealing.manifest import Manifest, StreamCount, verify_manifest
 from vault.spool.backoff import Backoff
+from vault.spool.body import StoppableBody
 from vault.spool.files import ENVELOPE, MANIFEST, SessionFolder
 from vault.spool.interfaces import CatalogIntake, ShippedObject, ShippedRecording
 from vault.spool.ledger import EndedNote, EndedNotes
@@ -60,6 +61,7 @@ from vault.spool.spool import Spool
 
 SHIPPED: Final = "shipper.recording.shipped"
 DELAYED: Final = "shipper.recording.delayed"
+MENDED: Final = "shipper.object.mended"
 DAMAGED: Final = "shipper.recording.damaged"
 _LEAF_WAIT_S: Final = 2.0
 _TAP: Final = Actor(kind=ActorKind.PROCESS, id="tap")
@@ -219,10 +221,37 @@ class Shipper:
             size = body.seek(0, io.SEEK_END)
             body.seek(0)
             key = ObjectKey.of(folder.recording_id, name)
-            watched = cast("BinaryIO", io.BufferedReader(_Stoppable(body, self)))
-            self._to.media.put_once(key, watched, size=size, sha256=sha256)
+            watched = cast(
+                "BinaryIO",
+                io.BufferedReader(StoppableBody(body, lambda: self._stopping)),
+            )
+            try:
+                self._to.media.put_once(key, watched, size=size, sha256=sha256)
+            except ConflictError:
+                # The store has altered what it took, or lost the end of it.
+                self._refuse_another(folder)
+                _log.error(MENDED, recording=folder.recording_id, object=name)
+                watched.seek(0)
+                self._to.media.put_once(
+                    key, watched, size=size, sha256=sha256, mend=True
+                )
         self._progress.stored(folder.recording_id, size)
         return ShippedObject(name=name, size=size, sha256=sha256)
+
+    def _refuse_another(self, folder: SessionFolder) -> None:
+        """Refuse to touch a recording that is committed there as another one.
+
+        Raises:
+            ConflictError: Its manifest there is signed, and not the spool's.
+        """
+        key = ObjectKey.of(folder.recording_id, MANIFEST)
+        try:
+            there = self._to.media.read(key)
+            if there != folder.read(MANIFEST):
+                verify_manifest(there, self._taps)
+                raise ConflictError("another manifest is committed")
+        except (NotFoundError, IntegrityError):
+            return  # nothing is committed: what is there is an upload that went wrong
 
     def _look_again(self, folder: SessionFolder, committed: _Committed) -> None:
         try:
@@ -244,17 +273,12 @@ class Shipper:
         if self._to.envelopes.read(key) != envelope:
             raise StoreUnavailableError("the envelope reads back differently")
 
-    @property
-    def stopping(self) -> bool:
-        """Whether what is on its way should give up."""
-        return self._stopping
-
     def _run(self) -> None:
         with ThreadPoolExecutor(self._parallel, thread_name_prefix="ship") as pool:
             while not self._stopping:
                 with self._news:
                     self._asked = False
-                due_s = self._round(pool)
+                due_s = min(self._round(pool), self._progress.write())
                 with self._news:
                     self._news.wait_for(lambda: self._asked or self._stopping, due_s)
         self._progress.write(now=True)
@@ -308,33 +332,6 @@ class Shipper:
             self._waits.pop(recording_id, None)
         self._busy.discard(recording_id)
         self.notify()
-
-
-class _Stoppable(io.RawIOBase):
-    """A body that is not read on once the shipper stops."""
-
-    def __init__(self, body: BinaryIO, shipper: Shipper) -> None:
-        self._body = body
-        self._shipper = shipper
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._body.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._body.tell()
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # what BufferedReader gives
-        if self._shipper.stopping:
-            raise UnavailableError("the shipper stops")
-        octets = self._body.read(len(buffer))
-        buffer[: len(octets)] = octets
-        return len(octets)
 
 
 def stream_status(count: StreamCount) -> StreamStatus:

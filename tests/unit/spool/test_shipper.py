@@ -12,10 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from vault.audit.entry import Draft
 from vault.core.errors import (
     AuditUnavailableError,
+    ConflictError,
     DatabaseUnavailableError,
     IntegrityError,
     SealBrokenError,
     StoreUnavailableError,
+    UnavailableError,
     VaultError,
 )
 from vault.core.flow import HowEnded, StreamStatus
@@ -307,3 +309,87 @@ def test_an_ending_has_its_reason(
 
 def test_a_call_whose_counters_died_is_cut_and_not_without_media() -> None:
     assert "cut" == ending_reason(HowEnded.CUT, ())
+
+
+def test_an_upload_that_went_wrong_in_an_earlier_process_is_mended(
+    scene: Scene, order: SpoolOrder
+) -> None:
+    captured(scene.spool, order)
+    for name in ("capture/0001", "manifest"):
+        key = ObjectKey.of(order.recording_id, name)
+        scene.media._part.replace(key, b"half of i")
+    scene.outbox.start()
+    shipper = scene.shipper()
+    shipper.start()
+    scene.until_freed(order.recording_id)
+    shipper.stop()
+    scene.outbox.stop()
+    stored = scene.media.read(ObjectKey.of(order.recording_id, "capture/0001"))
+
+    assert b"c" * 500 == stored
+
+
+def test_a_recording_that_is_committed_as_another_one_is_not_touched(
+    scene: Scene, order: SpoolOrder
+) -> None:
+    captured(scene.spool, order)
+    folder = scene.spool.folder(order.recording_id)
+    other = Manifest(
+        recording_id=order.recording_id,
+        tap="tap",
+        started=order.started,
+        ended=order.started,
+        how=HowEnded.CUT,
+        objects=(),
+        streams=(),
+    )
+    signed = sign_manifest(other, KEY, "tap")
+    scene.media._part.replace(ObjectKey.of(order.recording_id, "manifest"), signed)
+
+    with pytest.raises(ConflictError):
+        scene.shipper().ship(order.recording_id)
+    assert folder.has("manifest")
+    assert signed == scene.media.read(ObjectKey.of(order.recording_id, "manifest"))
+
+
+def test_what_a_store_lost_after_its_yes_is_not_freed(
+    scene: Scene, order: SpoolOrder
+) -> None:
+    captured(scene.spool, order)
+    shipper = scene.shipper()
+    with pytest.raises(AuditUnavailableError):
+        shipper.ship(order.recording_id)
+    scene.media._part.delete(ObjectKey.of(order.recording_id, "capture/0001"))
+    scene.outbox.deliver()
+
+    with pytest.raises(StoreUnavailableError, match="stored and lost"):
+        shipper.ship(order.recording_id)
+    assert [order.recording_id] == scene.spool.recordings()
+
+
+def test_the_oldest_goes_first(scene: Scene, order: SpoolOrder) -> None:
+    orders = [
+        replace(
+            order,
+            recording_id=new_recording_id(),
+            started=f"2026-11-2{day}T06:16:09.123456789Z",
+        )
+        for day in (5, 3, 4)
+    ]
+    for one in orders:
+        captured(scene.spool, one)
+    going = scene.shipper()._recordings()
+
+    assert [orders[n].recording_id for n in (1, 2, 0)] == going
+
+
+def test_a_shipper_that_stops_gives_up_in_the_middle_of_a_body(
+    scene: Scene, order: SpoolOrder
+) -> None:
+    captured(scene.spool, order)
+    shipper = scene.shipper()
+    shipper.stop()
+
+    with pytest.raises(UnavailableError):
+        shipper.ship(order.recording_id)
+    assert [] == list(scene.media.keys())
