@@ -61,6 +61,7 @@ from vault.tap.orders import (
     CallOrder,
     CallReport,
     PartReport,
+    PortPair,
     StreamChange,
     StreamCounters,
 )
@@ -154,7 +155,7 @@ class RecorderDesk:
                 session,
                 read_offer(offer, labels, device.allowances, origin=session.origin),
             )
-            ports = self._parts.media.reserve(len(asked.added)) if asked.added else []
+            ports = self._room_for(len(asked.added))
             added = begin_streams(asked.added, ports)
             await self._apply(session, added, asked.changes)
             take_over(session, asked, added)
@@ -218,6 +219,14 @@ class RecorderDesk:
         for session in await resume(self._parts):
             self._sessions[session.recording_id] = session
         return frozenset(self._sessions)
+
+    def _room_for(self, streams: int) -> list[PortPair]:
+        """Return ports for *streams* further m-lines, which may be none."""
+        if not streams:
+            return []
+        with self.preflight.counted("media"):
+            self._parts.media.check(streams)
+            return self._parts.media.reserve(streams)
 
     # -- what ends sessions otherwise ---------------------------------------
 
