@@ -24,11 +24,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from vault.tap.orders import Rejection
+from vault.tap.rtp import RTCP_SECOND_OCTETS
 
 MOST_PACKETS: Final = 64
 "Per stream: more than a second of audio."
 MOST_OCTETS: Final = 32 * 1024
 HELD_S: Final = 2.0
+_MOST_REPORTS: Final = 4
 _FEW: Final = 3
 "Packets of one SSRC that must fail first: one alone is garbage, as a rule."
 _FIRST_WAIT_S: Final = 0.2
@@ -60,8 +62,15 @@ class Doubted:
         return int.from_bytes(self.packet[2:4], "big")
 
     @property
+    def is_rtcp(self) -> bool:
+        """Whether it is a report, which has no rollover counter."""
+        return self.packet[1] in RTCP_SECOND_OCTETS
+
+    @property
     def ssrc(self) -> int:
-        """As it claims."""
+        """As it claims; of no SSRC if it is a report."""
+        if self.is_rtcp:
+            return -1
         return int.from_bytes(self.packet[8:12], "big")
 
 
@@ -84,6 +93,10 @@ class Doubt:
         while len(self.packets) > MOST_PACKETS or self._octets > MOST_OCTETS:
             gone.append(self._oldest())
         return gone
+
+    def has_room_for_rtcp(self) -> bool:
+        """Whether few reports are held: a flood of them must not drive out media."""
+        return sum(one.is_rtcp for one in self.packets) < _MOST_REPORTS
 
     def expired(self, now_s: float) -> list[Doubted]:
         """Take out what was held long enough."""

@@ -360,9 +360,14 @@ class Intake:
         """Try a packet in doubt again; whether it was authentic after all."""
         slots = stream.slots
         slots.place(one.arrival, one.packet)
-        if stream.session.unprotect(slots, 0) != srtp.STATUS_OK:
+        session = stream.session
+        unprotect = session.unprotect_rtcp if one.is_rtcp else session.unprotect
+        if unprotect(slots, 0) != srtp.STATUS_OK:
             return False
         stream.count.take_back(one.reason)
+        if one.is_rtcp:
+            self._accept_rtcp(stream, 0, one.packet, capturing=one.was_capturing)
+            return True
         self._accept(stream.ports[0], 0, now_s, doubted=one)
         return True
 
@@ -375,16 +380,37 @@ class Intake:
         if code != srtp.STATUS_OK:
             reason = srtp.rejection_of(code)
             replayed = reason in (Rejection.REPLAYED, Rejection.TOO_OLD)
-            stream.count.reject(
-                Rejection.RTCP_REPLAYED if replayed else Rejection.RTCP_UNAUTHENTICATED
-            )
+            self._refuse_rtcp(stream, i, packet, now_s, replayed=replayed)
             return
+        self._accept_rtcp(stream, i, packet, capturing=stream.call.capturing)
+        self._hear(port, i, now_s)
+
+    def _accept_rtcp(
+        self, stream: Stream, i: int, packet: bytes, *, capturing: bool
+    ) -> None:
         stream.count.rtcp += 1
         self._bound_rtcp(stream, int.from_bytes(packet[4:8], "big"))
         octets = stream.slots.packet(i, stream.slots.length(i))
         record = stream.slots.record(i, Kind.RTCP, octets)
-        self._capture(stream, record, 0, capturing=stream.call.capturing)
-        self._hear(port, i, now_s)
+        self._capture(stream, record, 0, capturing=capturing)
+
+    def _refuse_rtcp(
+        self, stream: Stream, i: int, packet: bytes, now_s: float, *, replayed: bool
+    ) -> None:
+        reason = Rejection.RTCP_REPLAYED if replayed else Rejection.RTCP_UNAUTHENTICATED
+        stream.count.reject(reason)
+        if not stream.session.authenticates or not stream.doubt.has_room_for_rtcp():
+            return
+        one = Doubted(
+            arrival=stream.slots.arrival(i),
+            packet=packet,
+            reason=reason,
+            since_s=now_s,
+            was_capturing=stream.call.capturing,
+            keep=False,
+            triable=False,
+        )
+        self.doubt(stream, one)
 
     @staticmethod
     def _bound_rtcp(stream: Stream, ssrc: int) -> None:

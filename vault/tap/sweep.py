@@ -145,7 +145,7 @@ class Sweep:
         """End a call; whether its part got its last chunk."""
         self.drain(call)
         for stream in call.streams.values():
-            self._trials.give_up(stream)
+            self._trials.give_up(stream, self._clock())
         self._write_marked()
         call.note(Event.END, members={"how": how})
         final = call.part.finish(self._clock())
@@ -164,7 +164,7 @@ class Sweep:
         for call in self.calls.values():
             self.drain(call)
             for stream in call.streams.values():
-                self._trials.give_up(stream)
+                self._trials.give_up(stream, self._clock())
             call.part.flush(self._clock(), time.time_ns())
             call.part.abandon()
 

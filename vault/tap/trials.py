@@ -49,7 +49,7 @@ class Trials:
         """Try a new key on what the old one did not fit."""
         for one in stream.doubt.take():
             if not self._intake.retake(stream, one, now_s):
-                one.triable = stream.session.can_trial
+                one.triable = stream.session.can_trial and not one.is_rtcp
                 self._intake.doubt(stream, one)
         stream.doubt.resolved()
 
