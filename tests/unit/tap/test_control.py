@@ -10,6 +10,7 @@ from vault.core.media import STATIC_PAYLOADS, SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.tap import control
 from vault.tap.orders import (
+    IceCredentials,
     PartReport,
     PortPair,
     SsrcSpan,
@@ -27,6 +28,8 @@ ORDER = StreamOrder(
     payloads=(STATIC_PAYLOADS[0], STATIC_PAYLOADS[10]),
     ports=PortPair(address="::1", rtp=40000, rtcp=40001),
     rtcp_mux=True,
+    ice=IceCredentials(ufrag="ours", password=SecretBytes(b"p" * 22)),
+    relays=True,
     remote=("192.0.2.1", 5004),
     held=True,
 )
@@ -34,6 +37,8 @@ CHANGE = StreamChange(
     index=3,
     suite=ORDER.suite,
     key=ORDER.key,
+    ice=ORDER.ice,
+    relays=False,
     payloads=(STATIC_PAYLOADS[8],),
     remote=("192.0.2.1", 5004),
     held=False,
