@@ -126,7 +126,8 @@ async def _measure(
         await asyncio.sleep(0.3)
         used = sum(map(cpu_us, pool.worker_pids)) - before
         resident = sum(map(resident_bytes, pool.worker_pids))
-        reports = [await pool.close_call(order.recording_id) for order in orders]
+        ends = (pool.close_call(order.recording_id) for order in orders)
+        reports = await asyncio.gather(*ends)
     counted = [stream for report in reports for stream in report.streams]
     sealed = None
     if read_back:
