@@ -64,6 +64,7 @@ DELAYED: Final = "shipper.recording.delayed"
 MENDED: Final = "shipper.object.mended"
 DAMAGED: Final = "shipper.recording.damaged"
 _LEAF_WAIT_S: Final = 2.0
+_NO_NEWS_S: Final = 10.0
 _TAP: Final = Actor(kind=ActorKind.PROCESS, id="tap")
 _log = structlog.get_logger()
 
@@ -291,10 +292,10 @@ class Shipper:
             if recording_id not in self._busy and self._wait_s(recording_id) <= 0:
                 self._busy.add(recording_id)
                 pool.submit(self._attempt, recording_id)
-        waits = [
-            self._wait_s(one) for one in list(self._waits) if one not in self._busy
-        ]
-        return max(0.0, min(waits, default=60.0))
+        # One that is due and was not begun is begun when another ends; one that
+        # cannot even be listed is looked for again, without hurry.
+        waits = (self._wait_s(one) for one in list(self._waits))
+        return min((wait_s for wait_s in waits if wait_s > 0), default=_NO_NEWS_S)
 
     def _recordings(self) -> list[RecordingId]:
         """Return what waits, oldest first."""
