@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from tests.simulators.tap_calls import TapCall, config, eventually, until
 from tests.simulators.tap_supervisor import Supervisor, parts_in
 from vault.core.flow import HowEnded
 from vault.core.media import SrtpSuite
+from vault.process import open_descriptors
 from vault.sealing.chunks import CHUNK_SIZE
 from vault.serving.descriptors import NoStore, NotifyStore, receive_all
 from vault.serving.keeping import DescriptorKeeper
@@ -217,6 +218,75 @@ class TestBothKilled:
 
 def _grown(path: Path) -> Callable[[], bool | None]:
     return lambda: path.stat().st_size > CHUNK_SIZE or None
+
+
+class TestWhatIsHandedBack:
+    """The store says a name; only what is inside decides."""
+
+    @pytest.mark.parametrize("kept", ["nothing", "sockets", "strange", "twice", "less"])
+    def test_is_refused_whole_and_closed_unless_it_is_a_call(
+        self, tmp_path: Path, kept: str
+    ) -> None:
+        given = settings(tmp_path)
+        store = _Store()
+
+        async def opened() -> None:
+            first = MediaPool(given, store=store)
+            await first.start()
+            call = await TapCall(first, tmp_path, keys=[key()]).open()
+            call.peer.close()
+            store.handed = store.taken_apart(kept)
+            await first.stop()
+
+        async def adopted() -> None:
+            second = MediaPool(given, store=store)
+            found = await second.adopt(lambda one: lambda n: parts_in(tmp_path, one, n))
+            await second.start()
+            await second.stop()
+
+            assert found == ()
+            assert store.dropped[-1] == "name"
+
+        asyncio.run(opened())
+        before = open_descriptors() - len(store.handed["name"])
+        asyncio.run(adopted())
+
+        assert open_descriptors() == before
+
+
+class _Store:
+    """A store that hands back what a test wants."""
+
+    def __init__(self) -> None:
+        self.kept: list[int] = []
+        self.handed: dict[str, list[int]] = {}
+        self.dropped: list[str] = []
+
+    def keep(self, name: str, fds: Sequence[int]) -> None:
+        self.kept += [os.dup(fd) for fd in fds]
+
+    def drop(self, name: str) -> None:
+        self.dropped.append(name)
+
+    def handed_back(self) -> dict[str, list[int]]:
+        return {name: list(fds) for name, fds in self.handed.items()}
+
+    def taken_apart(self, which: str) -> dict[str, list[int]]:
+        page, rtp, rtcp = self.kept
+        if which == "sockets":
+            os.close(page)
+            return {"name": [rtp, rtcp]}
+        if which == "strange":
+            os.close(rtcp)
+            return {"name": [page, rtp, os.open("/dev/null", os.O_RDONLY)]}
+        if which == "twice":
+            return {"name": [page, rtp, rtcp, os.dup(page)]}
+        if which == "less":
+            os.close(rtcp)
+            return {"name": [page, rtp]}
+        for fd in self.kept:
+            os.close(fd)
+        return {"name": []}
 
 
 class TestAClose:

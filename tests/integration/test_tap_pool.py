@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from vault.core.errors import NotFoundError, SpoolFullError, UnavailableError
 from vault.core.flow import HowEnded
 from vault.core.media import STATIC_PAYLOADS, SrtpSuite
 from vault.core.secrets import SecretBytes
+from vault.process import open_descriptors
 from vault.tap.capture import Kind, parse_event
 from vault.tap.orders import StreamChange, StreamOrder
 from vault.tap.pool import MediaPool
@@ -133,6 +135,62 @@ class TestACall:
             assert call.rtp(call.plaintext()) == call.sent[0]
 
         run(scene, listen="::1")
+
+    @pytest.mark.parametrize("midway", [False, True])
+    def test_whose_opener_gives_up_leaves_nothing(
+        self, tmp_path: Path, midway: bool
+    ) -> None:
+        begun, goes_on = threading.Event(), threading.Event()
+
+        class Slow(TapCall):
+            def open_part(self, part: int) -> int:
+                begun.set()
+                goes_on.wait(10)
+                return super().open_part(part)
+
+        async def scene(pool: MediaPool) -> None:
+            before = open_descriptors()
+            call = Slow(pool, tmp_path, keys=[key()])
+            opening = asyncio.create_task(call.open())
+            await asyncio.sleep(0)
+            if midway:
+                await eventually(lambda: begun.is_set() or None)
+            opening.cancel()
+            goes_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            call.peer.close()
+
+            assert (pool._calls, pool._ended) == ({}, {})
+            await eventually(lambda: open_descriptors() == before or None)
+            with pytest.raises(NotFoundError):
+                await pool.counters(call.id)
+
+        run(scene)
+
+    def test_goes_to_the_worker_with_fewer_streams(self, tmp_path: Path) -> None:
+        async def scene(pool: MediaPool) -> None:
+            keys = [[key()] * 3, [key()], [key()], [key()]]
+            calls = [await TapCall(pool, tmp_path, keys=each).open() for each in keys]
+            placed = [pool._calls[call.id].link for call in calls]
+
+            assert placed[0] is not placed[1]
+            assert placed[1] is placed[2] is placed[3]
+            for call in calls:
+                await call.close()
+
+        run(scene, workers=2)
+
+    def test_is_at_a_worker_with_a_core_of_its_own(self, tmp_path: Path) -> None:
+        async def scene(pool: MediaPool) -> None:
+            cores = [os.sched_getaffinity(pid) for pid in pool.worker_pids]
+
+            assert cores[0].isdisjoint(cores[1])
+            assert [len(core) for core in cores] == [1, 1]
+
+        if len(os.sched_getaffinity(0)) < 2:
+            pytest.skip("there is one core only")
+        run(scene, workers=2)
 
     def test_spreads_over_all_workers(self, tmp_path: Path) -> None:
         async def scene(pool: MediaPool) -> None:

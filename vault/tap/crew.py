@@ -114,7 +114,9 @@ class Crew:
             await asyncio.to_thread(meeting.private_folder, folder)
         missing = self._config.worker_count - len(self.links)
         try:
-            self.links += [self._spawn() for _ in range(missing)]
+            for _ in range(missing):
+                # One by one: each looks which cores the others have.
+                self.links.append(self._spawn())
         except OSError as error:
             raise UnavailableError("a media worker could not be started") from error
         for link in list(self.links):
