@@ -26,16 +26,17 @@ import struct
 from typing import Final
 
 from vault.tap import rtcp, srtp
-from vault.tap.calls import Call, Stream
+from vault.tap.calls import Stream
 from vault.tap.capture import Event, Kind
-from vault.tap.config import TapConfig
-from vault.tap.consent import Relayed, set_aside
+from vault.tap.consent import set_aside
 from vault.tap.doubt import Doubted
 from vault.tap.judging import is_ordinary, unfit
 from vault.tap.orders import Rejection
+from vault.tap.refusals import Refusals
 from vault.tap.rtp import RTCP_SECOND_OCTETS
 from vault.tap.slots import BATCH
-from vault.tap.source_lock import SILENT_S, Port, address_of
+from vault.tap.source_lock import Port, address_of
+from vault.tap.touched import Touched
 from vault.tap.welcome import is_welcome
 
 _MOST_RTCP_SSRCS: Final = 64
@@ -43,20 +44,11 @@ _SEQ_AND_SSRC: Final = struct.Struct(">2xH4xI")
 
 
 class Intake:
-    """What a worker does with datagrams, and the lists of what that touched."""
+    """What a worker does with datagrams."""
 
-    def __init__(self, config: TapConfig) -> None:
-        self._config = config
-        self.dirty: list[Call] = []
-        "Calls with something to seal."
-        self.marked: list[Stream] = []
-        "Streams with counters to write to their page."
-        self.doubting: list[Stream] = []
-        "Streams with packets in doubt."
-        self.relayed: list[Relayed] = []
-        "Datagrams of DTLS, for the supervisor."
-        self.moved: list[Port] = []
-        "Ports whose lock moved."
+    def __init__(self, refusals: Refusals, touched: Touched) -> None:
+        self._refusals = refusals
+        self._touched = touched
 
     def drain(
         self, port: Port, now_s: float, batches: int, *, stray: bool = False
@@ -73,18 +65,6 @@ class Intake:
                 return False
         return True
 
-    def touch(self, call: Call) -> None:
-        """Remember that a call has something to seal."""
-        if not call.is_dirty:
-            call.is_dirty = True
-            self.dirty.append(call)
-
-    def mark(self, stream: Stream) -> None:
-        """Remember that counters of a stream changed."""
-        if not stream.is_marked:
-            stream.is_marked = True
-            self.marked.append(stream)
-
     # -- a batch -----------------------------------------------------------
 
     def _take(self, port: Port, count: int, now_s: float, stray: bool) -> None:  # noqa: FBT001 - which socket
@@ -100,7 +80,7 @@ class Intake:
         ):
             self._take_batch(port, count, lengths, heads, now_s)
             return
-        self.mark(stream)
+        self._touched.mark(stream)
         for i in range(count):
             self._take_one(port, i, lengths[i], now_s, stray)
 
@@ -118,7 +98,7 @@ class Intake:
         verbatim = slots.packets(count, room) if session.spoils else b""
         status = session.unprotect_batch(slots, count)
         if any(status):
-            self.mark(stream)
+            self._touched.mark(stream)
             for i, code in enumerate(status):
                 if code == srtp.STATUS_OK:
                     self._accept(port, i, now_s)
@@ -126,7 +106,7 @@ class Intake:
                 packet: bytes | memoryview = slots.packet(i, lengths[i])
                 if verbatim:
                     packet = verbatim[i * room : i * room + lengths[i]]
-                self._refuse(port, i, code, bytes(packet), now_s)
+                self._refusals.refuse(port, i, code, bytes(packet), now_s)
         elif not self._accept_batch(stream, count, lengths, heads, now_s):
             for i in range(count):
                 self._accept(port, i, now_s)
@@ -158,7 +138,7 @@ class Intake:
             stream.note(track)
         if not call.capturing:
             stream.count.not_captured += count
-            self.mark(stream)
+            self._touched.mark(stream)
             return True
         slots = stream.slots
         if lengths.count(lengths[0]) == count:
@@ -168,7 +148,7 @@ class Intake:
             call.part.buffer += slots.gather_mixed(slots.lengths_of[count](slots.hdrs))
         if not call.is_dirty:
             call.is_dirty = True
-            self.dirty.append(call)
+            self._touched.dirty.append(call)
         return True
 
     def _capture(
@@ -179,7 +159,7 @@ class Intake:
             stream.count.not_captured += packets
             return
         call.part.buffer += record
-        self.touch(call)
+        self._touched.touch(call)
 
     # -- one datagram at a time --------------------------------------------
 
@@ -195,7 +175,7 @@ class Intake:
         slots = stream.slots
         reason = unfit(slots, i, length)
         if reason is Rejection.NOT_RTP and set_aside(
-            port, i, length, now_s, self.relayed
+            port, i, length, now_s, self._touched.relayed
         ):
             stream.count.checks += 1
             return
@@ -213,7 +193,7 @@ class Intake:
         if code == srtp.STATUS_OK:
             self._accept(port, i, now_s, old=old)
         else:
-            self._refuse(port, i, code, packet, now_s, stray=stray)
+            self._refusals.refuse(port, i, code, packet, now_s, stray=stray)
 
     @staticmethod
     def _try(
@@ -254,7 +234,7 @@ class Intake:
             track = stream.admit(ssrc, seq, now_s, old=old)
             if track is None:
                 stream.count.reject(Rejection.SSRC_LIMIT)
-                self.mark(stream)
+                self._touched.mark(stream)
                 stream.forget(ssrc)
                 return
         stream.note(track)
@@ -274,11 +254,11 @@ class Intake:
         before = port.peer
         if not port.hear(source, now_s):
             return
-        self.moved.append(port)
+        self._touched.moved.append(port)
         stream = port.stream
         if before:
             stream.count.source_moves += 1
-            self.mark(stream)
+            self._touched.mark(stream)
         found = address_of(source)
         stream.call.note(
             Event.SOURCE,
@@ -289,72 +269,7 @@ class Intake:
                 "address": None if found is None else [found[0], found[1]],
             },
         )
-        self.touch(stream.call)
-
-    def _refuse(
-        self,
-        port: Port,
-        i: int,
-        code: int,
-        packet: bytes,
-        now_s: float,
-        *,
-        stray: bool = False,
-    ) -> None:
-        stream = port.stream
-        reason = srtp.rejection_of(code)
-        stream.count.reject(reason)
-        triable = self._is_triable(stream, reason, packet, now_s)
-        if reason is Rejection.REPLAYED and not triable:
-            return
-        capturing = stream.call.capturing
-        # What the source lock keeps out is not the stream's, unless it has moved.
-        ours = not stray or now_s - stream.heard_s > SILENT_S
-        one = Doubted(
-            arrival=stream.slots.arrival(i),
-            packet=packet,
-            reason=reason,
-            since_s=now_s,
-            was_capturing=capturing,
-            keep=capturing and ours and reason is not Rejection.REPLAYED,
-            triable=triable,
-        )
-        self.doubt(stream, one)
-
-    def doubt(self, stream: Stream, one: Doubted) -> None:
-        """Hold a packet that failed for a moment."""
-        if not stream.doubt.packets:
-            self.doubting.append(stream)
-        for gone in stream.doubt.add(one):
-            self.keep(stream, gone)
-
-    @staticmethod
-    def _is_triable(
-        stream: Stream, reason: Rejection, packet: bytes, now_s: float
-    ) -> bool:
-        """Whether an unknown rollover counter may be why a packet failed."""
-        if not stream.session.can_trial or reason is Rejection.UNKNOWN_MKI:
-            return False
-        # An SSRC that is being heard has lost no half number space of packets.
-        track = stream.known.get(int.from_bytes(packet[8:12], "big"))
-        return track is None or now_s - track.seen_s > SILENT_S
-
-    def keep(self, stream: Stream, one: Doubted) -> None:
-        """Keep a rejected packet verbatim (kind 2), if there is room and reason to."""
-        count, size = stream.count, len(one.packet)
-        if (
-            one.keep
-            and not stream.call.part.failure
-            and count.kept < self._config.kept_packets
-            and count.kept_octets + size <= self._config.kept_octets
-        ):
-            count.kept += 1
-            count.kept_octets += size
-            self.mark(stream)
-            index = stream.order.index
-            head = struct.pack("<BBH", index, Kind.UNDECRYPTABLE, size)
-            stream.call.part.buffer += one.arrival + head + one.packet
-            self.touch(stream.call)
+        self._touched.touch(stream.call)
 
     def retake(self, stream: Stream, one: Doubted, now_s: float) -> bool:
         """Try a packet in doubt again; whether it was authentic after all."""
@@ -380,7 +295,7 @@ class Intake:
         if code != srtp.STATUS_OK:
             reason = srtp.rejection_of(code)
             replayed = reason in (Rejection.REPLAYED, Rejection.TOO_OLD)
-            self._refuse_rtcp(stream, i, packet, now_s, replayed=replayed)
+            self._refusals.refuse_rtcp(stream, i, packet, now_s, replayed=replayed)
             return
         self._accept_rtcp(stream, i, packet, capturing=stream.call.capturing)
         self._hear(port, i, now_s)
@@ -393,24 +308,6 @@ class Intake:
         octets = stream.slots.packet(i, stream.slots.length(i))
         record = stream.slots.record(i, Kind.RTCP, octets)
         self._capture(stream, record, 0, capturing=capturing)
-
-    def _refuse_rtcp(
-        self, stream: Stream, i: int, packet: bytes, now_s: float, *, replayed: bool
-    ) -> None:
-        reason = Rejection.RTCP_REPLAYED if replayed else Rejection.RTCP_UNAUTHENTICATED
-        stream.count.reject(reason)
-        if not stream.session.authenticates or not stream.doubt.has_room_for_rtcp():
-            return
-        one = Doubted(
-            arrival=stream.slots.arrival(i),
-            packet=packet,
-            reason=reason,
-            since_s=now_s,
-            was_capturing=stream.call.capturing,
-            keep=False,
-            triable=False,
-        )
-        self.doubt(stream, one)
 
     @staticmethod
     def _bound_rtcp(stream: Stream, ssrc: int) -> None:

@@ -33,8 +33,10 @@ from vault.tap.consent import Relayed
 from vault.tap.intake import Intake
 from vault.tap.orders import StreamChange, StreamOrder
 from vault.tap.part import Part
+from vault.tap.refusals import Refusals
 from vault.tap.slots import Slots
 from vault.tap.source_lock import SILENT_S, Port
+from vault.tap.touched import Touched
 from vault.tap.trials import Trials
 
 _EVERYTHING: Final = 40
@@ -61,8 +63,10 @@ class Sweep:
         self._by_fd: dict[int, Port] = {}
         self._by_stray: dict[int, Port] = {}
         self._slots: dict[int, Slots] = {}
-        self._intake = Intake(config)
-        self._trials = Trials(self._intake)
+        self._touched = Touched()
+        refusals = Refusals(config, self._touched)
+        self._intake = Intake(refusals, self._touched)
+        self._trials = Trials(self._intake, refusals, self._touched)
         self._overlapping: list[Stream] = []
         self._unguarded: list[Port] = []
         "Locked ports without a stray socket."
@@ -87,7 +91,7 @@ class Sweep:
         for order, rtp_fd, rtcp_fd in streams:
             self._add(call, order, rtp_fd, rtcp_fd)
         call.note_start(gap)
-        self._intake.touch(call)
+        self._touched.touch(call)
 
     def add_stream(
         self, call: Call, order: StreamOrder, rtp_fd: int, rtcp_fd: int
@@ -95,7 +99,7 @@ class Sweep:
         """Receive one more stream in a running call."""
         self._add(call, order, rtp_fd, rtcp_fd)
         call.note(Event.STREAM_ADDED, order.index, stream_members(order))
-        self._intake.touch(call)
+        self._touched.touch(call)
 
     def change_stream(self, call: Call, change: StreamChange) -> None:
         """Apply a re-offer to a stream; what came before it counts as before."""
@@ -123,13 +127,13 @@ class Sweep:
             call.note(Event.STREAM_CHANGED, change.index, stream_members(after))
         if before.held != after.held:
             call.note(Event.HOLD if after.held else Event.UNHOLD, change.index)
-        self._intake.touch(call)
+        self._touched.touch(call)
 
     def pause(self, call: Call, paused: bool) -> None:  # noqa: FBT001 - a state and no option
         """Stop or resume capturing, from what arrives after this."""
         self.drain(call)
         call.pause(paused)
-        self._intake.touch(call)
+        self._touched.touch(call)
 
     def roll(self, call: Call, part: Part, gap: str) -> bool:
         """Go on in a new part; whether the old one got its last chunk."""
@@ -138,7 +142,7 @@ class Sweep:
         call.part = part
         call.settle()
         call.note_start(gap)
-        self._intake.touch(call)
+        self._touched.touch(call)
         return final
 
     def close(self, call: Call, how: str) -> bool:
@@ -154,7 +158,7 @@ class Sweep:
             for port in stream.ports:
                 self._remove(port)
         if call.is_dirty:
-            self._intake.dirty.remove(call)
+            self._touched.dirty.remove(call)
         self._overlapping = [s for s in self._overlapping if s.call is not call]
         del self.calls[call.id]
         return final
@@ -195,7 +199,7 @@ class Sweep:
         (self._video if is_video else self._audio).unregister(port.fd)
         del self._by_fd[port.fd]
         self._close_stray(port)
-        for ports in (self._unguarded, self._shared, self._intake.moved):
+        for ports in (self._unguarded, self._shared, self._touched.moved):
             if port in ports:
                 ports.remove(port)
         os.close(port.fd)
@@ -210,16 +214,16 @@ class Sweep:
         self._read_strays(now_s)
         if self._overlapping:
             self._end_overlaps(now_s)
-        if self._intake.doubting:
+        if self._touched.doubting:
             self._trials.run(now_s)
         self._tend_locks(now_s)
         self._write_marked()
-        for call in self._intake.dirty:
+        for call in self._touched.dirty:
             call.is_dirty = False
             call.part.seal(now_s)
             if call.part.failure and call.capturing:
                 self._stop(call)
-        self._intake.dirty.clear()
+        self._touched.dirty.clear()
         self._flush_old(now_s)
 
     def tick_video(self) -> None:
@@ -250,7 +254,7 @@ class Sweep:
             left = [port for port in left if drain(port, now_s, 1)]
         for port in left:
             port.stream.count.over_budget += 1
-            self._intake.mark(port.stream)
+            self._touched.mark(port.stream)
 
     def _read_strays(self, now_s: float) -> None:
         for fd, _ in self._strays.poll(0, _STRAYS_PER_TICK):
@@ -267,7 +271,7 @@ class Sweep:
                 self._settle_lock(port)
 
     def _tend_locks(self, now_s: float) -> None:
-        moved = self._intake.moved
+        moved = self._touched.moved
         while moved:
             self._settle_lock(moved.pop())
         for port in self._unguarded[:]:
@@ -310,11 +314,11 @@ class Sweep:
             port.close_stray()
 
     def _write_marked(self) -> None:
-        for stream in self._intake.marked:
+        for stream in self._touched.marked:
             stream.is_marked = False
             if stream.call.page is not None:
                 stream.call.page.note_counts(stream.order.index, bytes(stream.count))
-        self._intake.marked.clear()
+        self._touched.marked.clear()
 
     def _flush_old(self, now_s: float) -> None:
         limit = now_s - self._flush_after_s
@@ -337,7 +341,7 @@ class Sweep:
 
     def take_relayed(self) -> list[Relayed]:
         """Return the DTLS that came since the last time, for another handshake."""
-        relayed, self._intake.relayed = self._intake.relayed, []
+        relayed, self._touched.relayed = self._touched.relayed, []
         return relayed
 
     def streams(self) -> Iterator[Stream]:

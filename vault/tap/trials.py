@@ -15,7 +15,9 @@ from typing import Final
 from vault.tap.calls import Stream
 from vault.tap.doubt import Doubted
 from vault.tap.intake import Intake
+from vault.tap.refusals import Refusals
 from vault.tap.rollover import find_rollover, join, likely_rollovers
+from vault.tap.touched import Touched
 
 CANDIDATES_PER_TICK: Final = 1024
 "Some four milliseconds."
@@ -24,13 +26,15 @@ CANDIDATES_PER_TICK: Final = 1024
 class Trials:
     """Goes through the streams in doubt, in turn."""
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, refusals: Refusals, touched: Touched) -> None:
         self._intake = intake
+        self._refusals = refusals
+        self._touched = touched
 
     def run(self, now_s: float) -> None:
         """Try what is due, and give up what was held long enough."""
-        intake, budget = self._intake, CANDIDATES_PER_TICK
-        streams = intake.doubting
+        budget = CANDIDATES_PER_TICK
+        streams = self._touched.doubting
         # In turn: those that were tried last come last in the next tick.
         waiting: list[Stream] = []
         tried: list[Stream] = []
@@ -40,17 +44,17 @@ class Trials:
                 budget -= chosen[1]
                 self._try(stream, *chosen, now_s)
             for one in stream.doubt.expired(now_s):
-                intake.keep(stream, one)
+                self._refusals.keep(stream, one)
             if stream.doubt.packets:
                 (waiting if chosen is None else tried).append(stream)
-        intake.doubting = waiting + tried
+        self._touched.doubting = waiting + tried
 
     def rekeyed(self, stream: Stream, now_s: float) -> None:
         """Try a new key on what the old one did not fit."""
         for one in stream.doubt.take():
             if not self._intake.retake(stream, one, now_s):
                 one.triable = stream.session.can_trial and not one.is_rtcp
-                self._intake.doubt(stream, one)
+                self._refusals.doubt(stream, one)
         stream.doubt.resolved()
 
     def give_up(self, stream: Stream, now_s: float) -> None:
@@ -60,9 +64,9 @@ class Trials:
         if chosen is not None:
             self._try(stream, *chosen, now_s)
         for one in stream.doubt.take():
-            self._intake.keep(stream, one)
-        if stream in self._intake.doubting:
-            self._intake.doubting.remove(stream)
+            self._refusals.keep(stream, one)
+        if stream in self._touched.doubting:
+            self._touched.doubting.remove(stream)
 
     def _try(self, stream: Stream, one: Doubted, most: int, now_s: float) -> None:
         session = stream.session
@@ -94,7 +98,7 @@ class Trials:
         stream.track = None
         stream.joined[ssrc] = index, extended
         stream.doubt.resolved()
-        self._intake.mark(stream)
+        self._touched.mark(stream)
         for packet in stream.doubt.take(ssrc):
             if not self._intake.retake(stream, packet, now_s):
-                self._intake.keep(stream, packet)
+                self._refusals.keep(stream, packet)
