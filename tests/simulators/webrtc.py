@@ -249,7 +249,8 @@ class Gateway:
         """Send a check and see whether it is answered rightly."""
         request = request or self.check()
         self.send(request)
-        answer = self.receive(lambda octets: octets[0] < 4)
+        # Answers to earlier ones may have waited for a new media worker.
+        answer = self.receive(lambda octets: octets[8:20] == request[8:20])
         if answer is None:
             return False
         assert answer[:4] == struct.pack(">HH", 0x0101, len(answer) - 20)
