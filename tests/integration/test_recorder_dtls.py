@@ -108,7 +108,7 @@ class TestWholeCalls:
                 ended = await fork.close()
 
             assert [s.handshake for s in pending.streams] == ["pending", "pending"]
-            assert [s.suite for s in pending.streams] == ["DTLS-SRTP", "DTLS-SRTP"]
+            assert [s.suite for s in pending.streams] == ["DTLS_SRTP", "DTLS_SRTP"]
             suites = ["AEAD_AES_256_GCM", "AES_CM_128_HMAC_SHA1_80"]
             assert [s.suite for s in running.streams] == suites
             counted = [
@@ -150,7 +150,7 @@ class TestWholeCalls:
                 running = await fork.keyed("done", "no-check")
                 ended = await fork.close()
 
-            assert [s.suite for s in running.streams][1] == "DTLS-SRTP"
+            assert [s.suite for s in running.streams][1] == "DTLS_SRTP"
             assert [s.packets_authentic for s in ended.streams] == [10, 0]
             assert ended.state == "captured"
 

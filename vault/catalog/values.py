@@ -153,8 +153,8 @@ def streams_to_json(streams: Iterable[StreamStatus]) -> str:
             for reason, count in stream.packets_rejected.items()
             if _SLUG.fullmatch(reason)
         }
-        # A port of a call that is over says nothing to a reader.
-        del members["local_port"]
+        # A port or a handshake of a call that is over says nothing to a reader.
+        del members["local_port"], members["handshake"]
         kept.append(members)
     return json.dumps(kept, separators=(",", ":"), sort_keys=True)
 

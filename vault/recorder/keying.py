@@ -20,7 +20,7 @@ from vault.sip.dtls import AnsweredDtls, DtlsOffer, Fingerprint
 from vault.sip.sdes import Crypto
 from vault.tap.orders import IceCredentials
 
-KEYS_BY_DTLS: Final = "DTLS-SRTP"
+KEYS_BY_DTLS: Final = "DTLS_SRTP"
 "What a stream says for its suite until a handshake has chosen one."
 
 _UFRAG_OCTETS: Final = 6

@@ -116,7 +116,7 @@ class StreamCount:
     "Index of the m-line, from 0: the stream octet of capture records."
     label: str
     suite: str
-    "As IANA spells it, ``PLAIN_RTP``, or ``DTLS-SRTP`` where no handshake was done."
+    "As IANA spells it, ``PLAIN_RTP``, or ``DTLS_SRTP`` where no handshake was done."
     media: str
     "``audio`` or ``video``."
     received: int = 0

@@ -101,6 +101,8 @@ class Association:
         self._checked: dict[Source, None] = {}
         self._attempts: dict[Source | None, _Attempt] = {}
         self._failure: Failure | None = None
+        self._said: set[Failure] = set()
+        "Failures that the log knows of: strangers must not fill it."
         self._keys: Keys | None = None
         self._won: Handshake | None = None
         self._media_waits = False
@@ -292,10 +294,12 @@ class Association:
             self._keys, self._won = outcome, handshake
             self._attempts.clear()
             self._linger()
-        elif isinstance(outcome, Failure) and outcome is not self._failure:
+        elif isinstance(outcome, Failure):
             # Not the end of the wait: it may have been somebody else.
             self._failure = outcome
-            _log.warning(REFUSED, reason=outcome.value)
+            if outcome not in self._said:
+                self._said.add(outcome)
+                _log.warning(REFUSED, reason=outcome.value)
 
     def _linger(self) -> None:
         self._until_s = self._loop.time() + LINGER_S
