@@ -352,6 +352,22 @@ class TestAnOrphan:
 
         assert call.rtp(call.prefix(1)) == call.sent[0]
 
+    def test_of_another_version_writes_out_what_it_holds_and_ends(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given = settings(tmp_path, flush_age_s=60.0)
+        with Supervisor(given) as first:
+            (call,) = first.open(tmp_path, [[key()]])
+            call.talk(30)
+        monkeypatch.setattr("vault.tap.control.PROTOCOL", 2)
+
+        async def scene(pool: MediaPool) -> None:
+            assert not pool._calls
+            assert call.rtp(call.prefix(1)) == call.sent[0]
+
+        run(scene, given, tmp_path)
+        call.peer.close()
+
     def test_without_a_call_ends_at_once(self, tmp_path: Path) -> None:
         given = settings(tmp_path, orphan_s=600.0)
         with Supervisor(given) as first:

@@ -98,7 +98,13 @@ class RecorderDesk:
     # -- what devices ask ---------------------------------------------------
 
     async def open(self, order: SessionOrder) -> SessionAnswer:
-        """Begin to record; see `SessionDesk.open`."""
+        """Begin to record; see `SessionDesk.open`.
+
+        It goes on where the caller gives up: what is half made would stay.
+        """
+        return await asyncio.shield(asyncio.create_task(self._open(order)))
+
+    async def _open(self, order: SessionOrder) -> SessionAnswer:
         # 1. Refuse what cannot be kept, before anything exists.
         if self._draining:
             raise UnavailableError("this recorder is going down", retry_after_s=30)
