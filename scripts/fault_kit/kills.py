@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
-from site_under_test import Call, Sender, Site, fresh_site
+from site_under_test import Call, Sender, Settings, Site, fresh_site
 from truth import PACKETS_PER_S, Kept
 
 from vault.core.errors import VaultError
@@ -42,28 +42,34 @@ class Outcome:
     "Legs whose manifest counts other authentic packets than were captured."
 
 
-def kill_workers(calls: int, deaths: int, seed: int) -> dict[str, object]:
+def kill_workers(
+    calls: int, deaths: int, seed: int, settings: Settings | None = None
+) -> dict[str, object]:
     """Kill a media worker again and again."""
     chance = random.Random(seed)  # noqa: S311 - instants, no secrets
 
     def strike(site: Site) -> None:
         site.kill_worker(chance.choice)
 
-    return _run("worker", calls, deaths, chance, strike)
+    return _run("worker", calls, deaths, chance, strike, settings)
 
 
-def kill_supervisor(calls: int, deaths: int, seed: int) -> dict[str, object]:
+def kill_supervisor(
+    calls: int, deaths: int, seed: int, settings: Settings | None = None
+) -> dict[str, object]:
     """Kill the supervisor again and again; workers outlive it."""
     chance = random.Random(seed)  # noqa: S311 - instants, no secrets
-    return _run("supervisor", calls, deaths, chance, Site.kill_tap)
+    return _run("supervisor", calls, deaths, chance, Site.kill_tap, settings)
 
 
-def kill_both(calls: int, deaths: int, seed: int) -> dict[str, object]:
+def kill_both(
+    calls: int, deaths: int, seed: int, settings: Settings | None = None
+) -> dict[str, object]:
     """Kill everything at once; each death ends all calls, so new ones are placed."""
     chance = random.Random(seed)  # noqa: S311 - instants, no secrets
     everything: list[Call] = []
     sent: Sent = {}
-    with fresh_site() as site:
+    with fresh_site(settings) as site:
         for _ in range(deaths):
             site.start()
             placed = site.begin(calls)
@@ -82,13 +88,15 @@ def _run(
     deaths: int,
     chance: random.Random,
     strike: Callable[[Site], None],
+    settings: Settings | None,
 ) -> dict[str, object]:
-    with fresh_site() as site:
+    with fresh_site(settings) as site:
         site.start()
         placed = site.begin(calls)
         sender = Sender(placed)
         for _ in range(deaths):
-            time.sleep(chance.uniform(0.3, 1.5))
+            # Long enough for a chunk, so that two deaths do not share one gap.
+            time.sleep(chance.uniform(1.2, 2.4))
             strike(site)
         time.sleep(2.0)
         sent = sender.stop()

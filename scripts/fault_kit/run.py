@@ -1,9 +1,11 @@
 """Runs the fault kit and writes what it measured as one JSON document.
 
-    scripts/faults [--short] [--seed N] [--only FAMILY] [--output FILE]
+    scripts/faults [--short] [--controls] [--seed N] [--only FAMILY] [--output FILE]
 
 Every family injects faults into the real thing and then compares what was kept with
-what was sent.  The exit status is 1 when a promise was not kept.
+what was sent.  A negative control breaks the product on purpose, from outside, and
+its family must notice.  The exit status is 1 when a promise was not kept, or a
+control not caught.
 """
 
 import argparse
@@ -13,7 +15,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -22,47 +24,124 @@ sys.path[:0] = [str(HERE), str(ROOT)]
 
 import kills  # noqa: E402 - after the path is set
 import power  # noqa: E402
+import syscalls  # noqa: E402
+from site_under_test import Settings  # noqa: E402
+from verdicts import missed  # noqa: E402
 
-Family = Callable[[int], dict[str, object]]
+Found = dict[str, object]
+Family = Callable[[int, Settings], Found]
 
 LONG: dict[str, Family] = {
-    "kill-worker": lambda seed: kills.kill_workers(200, 300, seed),
-    "kill-supervisor": lambda seed: kills.kill_supervisor(200, 150, seed),
-    "kill-both": lambda seed: kills.kill_both(200, 50, seed),
-    "power": lambda seed: power.cut_power(50, 100, seed),
+    "kill-worker": lambda seed, how: kills.kill_workers(200, 300, seed, how),
+    "kill-supervisor": lambda seed, how: kills.kill_supervisor(200, 150, seed, how),
+    "kill-both": lambda seed, how: kills.kill_both(200, 50, seed, how),
+    "power": lambda seed, how: power.cut_power(50, 100, seed, how),
+    "syscalls": lambda seed, how: syscalls.sweep(None, 500, seed, how),
 }
 SHORT: dict[str, Family] = {
-    "kill-worker": lambda seed: kills.kill_workers(20, 10, seed),
-    "kill-supervisor": lambda seed: kills.kill_supervisor(20, 4, seed),
-    "kill-both": lambda seed: kills.kill_both(20, 2, seed),
-    "power": lambda seed: power.cut_power(10, 3, seed),
+    "kill-worker": lambda seed, how: kills.kill_workers(20, 6, seed, how),
+    "kill-supervisor": lambda seed, how: kills.kill_supervisor(20, 3, seed, how),
+    "kill-both": lambda seed, how: kills.kill_both(20, 2, seed, how),
+    "power": lambda seed, how: power.cut_power(10, 2, seed, how),
+    "syscalls": lambda seed, how: syscalls.sweep(60, 12, seed, how),
+}
+CONTROLS: dict[str, tuple[str, ...]] = {
+    "kill-worker": ("forgetful",),
+    "kill-supervisor": ("mortal",),
+    "kill-both": ("amnesiac",),
+    "power": ("unsynced",),
+    "syscalls": ("half-written", "insistent", "unsynced"),
+}
+"Of each family: folders of `controls`, each with a product broken on purpose."
+POSSIBLE: dict[str, Callable[[], str]] = {
+    "power": power.possible,
+    "syscalls": syscalls.possible,
 }
 
 
 def main() -> int:
+    chosen = _arguments()
+    families = SHORT if chosen.short else LONG
+    results: dict[str, object] = {}
+    skipped: dict[str, str] = {}
+    failures: list[str] = []
+    caught: dict[str, bool] = {}
+    for name in chosen.only or families:
+        if reason := POSSIBLE.get(name, str)():
+            skipped[name] = reason
+            print(f"{name}: skipped, {reason}", file=sys.stderr, flush=True)
+            continue
+        if not chosen.controls_alone:
+            results[name] = _timed(name, families[name], chosen.seed, {})
+            failures += missed(name, results[name])
+        if chosen.controls or chosen.controls_alone:
+            caught |= dict(_controlled(name, chosen.seed, chosen.control))
+    failures += [
+        f"the control {one} was not caught" for one in caught if not caught[one]
+    ]
+    document = {
+        "v": 1,
+        **about(chosen.seed),
+        "form": "short" if chosen.short else "long",
+        "results": results,
+        "skipped": skipped,
+        "controls": caught,
+        "missed": failures,
+    }
+    _write(document, chosen.output)
+    if caught:
+        print(
+            f"controls: {sum(caught.values())} of {len(caught)} caught", file=sys.stderr
+        )
+    for sentence in failures:
+        print(sentence, file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="a few minutes")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--only", action="append", choices=sorted(LONG))
     parser.add_argument("--output", type=Path, help="where the JSON goes; else stdout")
-    chosen = parser.parse_args()
-    families = SHORT if chosen.short else LONG
-    results: dict[str, object] = {}
-    for name, run in families.items():
-        if chosen.only and name not in chosen.only:
+    parser.add_argument(
+        "--controls", action="store_true", help="negative controls as well"
+    )
+    parser.add_argument(
+        "--controls-alone", action="store_true", help="negative controls and no more"
+    )
+    parser.add_argument("--control", action="append", help="of them, only these")
+    return parser.parse_args()
+
+
+def _timed(name: str, run: Family, seed: int, settings: Settings) -> Found:
+    print(f"{name} …", file=sys.stderr, flush=True)
+    began_s = time.monotonic()
+    found = {**run(seed, settings), "took_s": round(time.monotonic() - began_s, 1)}
+    print(f"{name}: {json.dumps(found)}", file=sys.stderr, flush=True)
+    return found
+
+
+def _controlled(
+    family: str, seed: int, only: list[str] | None
+) -> Iterator[tuple[str, bool]]:
+    """Run a family on a product that is broken on purpose; it must notice."""
+    for control in CONTROLS[family]:
+        name = f"{family}/{control}"
+        if only and control not in only:
             continue
-        print(f"{name} …", file=sys.stderr, flush=True)
-        began_s = time.monotonic()
-        found = run(chosen.seed)
-        results[name] = {**found, "took_s": round(time.monotonic() - began_s, 1)}
-        print(f"{name}: {json.dumps(results[name])}", file=sys.stderr, flush=True)
-    document = {"v": 1, **about(chosen.seed), "results": results}
+        settings = {"PYTHONPATH": f"{HERE / 'controls' / control}:{ROOT}"}
+        sentences = missed(family, _timed(name, SHORT[family], seed, settings))
+        print("\n".join(sentences), file=sys.stderr, flush=True)
+        yield name, bool(sentences)
+
+
+def _write(document: dict[str, object], output: Path | None) -> None:
     text = json.dumps(document, indent=2, sort_keys=True) + "\n"
-    if chosen.output:
-        chosen.output.write_text(text)
+    if output:
+        output.write_text(text)
     else:
         sys.stdout.write(text)
-    return 0
 
 
 def about(seed: int) -> dict[str, object]:

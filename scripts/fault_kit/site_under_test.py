@@ -34,6 +34,9 @@ SUITE = SrtpSuite.AES_CM_128_HMAC_SHA1_80
 BEFORE_WRAP = 65_000
 "Sequence numbers begin near their end, so that rollovers are among the faults."
 WITHIN_S = 90.0
+SETTLED_S = 30.0
+Settings = dict[str, str]
+"Environment of an installation's processes, beside what every one has."
 _T = TypeVar("_T")
 
 
@@ -109,7 +112,7 @@ class Sender:
 class Site:
     """One installation and its tap process."""
 
-    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.folder = folder / "data"
         self.log = folder.parent / f"{folder.name}.log"
         self._passphrase = folder.parent / f"{folder.name}.passphrase"
@@ -123,19 +126,21 @@ class Site:
             "CALLVAULT_DATA_DIR": str(self.folder),
             "CALLVAULT_PASSPHRASE_FILE": str(self._passphrase),
             "CALLVAULT_FORKS_LISTEN": self.forks,
-            "CALLVAULT_MEDIA_PORTS": "20000-29999",
+            # Not where tests have theirs: packets go on after a call has died.
+            "CALLVAULT_MEDIA_PORTS": "10000-19999",
             "CALLVAULT_KEYRING_MEMORY_MIB": "19",
             "CALLVAULT_PASSWORD_MEMORY_MIB": "8",
             "PYTHONPATH": str(ROOT),
-            **(settings or {}),
         }
+        # Of the tap alone: one that is broken on purpose is set up by a sound one.
+        self._of_tap = {**self.env, **(settings or {})}
         self._command("init", "--yes")
         token = json.loads(self._command("device", "add", "pbx", "--json"))["token"]
         self.http = httpx.Client(
             base_url=f"http://{self.forks}/api/v1",
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
-            limits=httpx.Limits(max_connections=16),
+            limits=httpx.Limits(max_connections=64),
         )
 
     def _command(self, *words: str) -> str:
@@ -157,7 +162,7 @@ class Site:
         with self.log.open("ab") as log:
             self.tap = subprocess.Popen(
                 [sys.executable, "-m", "vault", "tap"],
-                env=self.env,
+                env=self._of_tap,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -243,15 +248,35 @@ class Site:
             return list(several.map(lambda _: self._begin(), range(count)))
 
     def _begin(self) -> Call:
+        answer, call = self._offered()
+        if call is None:
+            said = self.log.read_text(errors="replace")[-3000:]
+            raise RuntimeError(f"refused: {answer.status_code} {answer.text}: {said}")
+        return call
+
+    def try_begin(self) -> Call | None:
+        """Offer a call once; return it if it was answered."""
+        try:
+            return self._offered()[1]
+        except httpx.TransportError:
+            return None
+
+    def try_end(self, call: Call) -> bool:
+        """Hang up once; return whether that was acknowledged."""
+        try:
+            return self.http.delete(f"/forks/{call.id}").is_success
+        except httpx.TransportError:
+            return False
+
+    def _offered(self) -> tuple[httpx.Response, Call | None]:
         keys = [secrets.token_bytes(SUITE.master_size_bytes) for _ in range(2)]
         made = self.http.post("/forks", json={"sdp": _offer(keys), "call": {}})
         if made.status_code != 201:  # noqa: PLR2004 - Created
-            said = self.log.read_text(errors="replace")[-3000:]
-            raise RuntimeError(f"refused: {made.status_code} {made.text}: {said}")
+            return made, None
         lines = made.json()["sdp"].splitlines()
         ports = [int(line.split()[1]) for line in lines if line.startswith("m=")]
         legs = [Leg(port=p, key=k) for p, k in zip(ports, keys, strict=True)]
-        return Call(id=RecordingId(made.json()["id"]), legs=tuple(legs))
+        return made, Call(id=RecordingId(made.json()["id"]), legs=tuple(legs))
 
     def end(self, calls: Sequence[Call]) -> None:
         """Hang up; a call that ended already is no error."""
@@ -285,7 +310,7 @@ class Site:
 
         # After that, whoever has none is unaccounted, and is counted as that.
         with contextlib.suppress(RuntimeError):
-            until(done, "every recording has ended")
+            until(done, "every recording has ended", SETTLED_S)
         return spool
 
 
@@ -302,7 +327,7 @@ def fresh_place() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def site_at(folder: Path, settings: dict[str, str] | None = None) -> Iterator[Site]:
+def site_at(folder: Path, settings: Settings | None = None) -> Iterator[Site]:
     """Give an installation in *folder*, and end it afterwards."""
     site = Site(folder, settings)
     try:
@@ -313,7 +338,7 @@ def site_at(folder: Path, settings: dict[str, str] | None = None) -> Iterator[Si
 
 
 @contextlib.contextmanager
-def fresh_site(settings: dict[str, str] | None = None) -> Iterator[Site]:
+def fresh_site(settings: Settings | None = None) -> Iterator[Site]:
     """Give a new installation and remove it afterwards."""
     with fresh_place() as folder, site_at(folder, settings) as site:
         yield site

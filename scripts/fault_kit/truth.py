@@ -9,10 +9,12 @@ import base64
 import dataclasses
 import hashlib
 import itertools
+import json
 import struct
 import time
 from pathlib import Path
 
+from vault.audit.entry import Action
 from vault.core.errors import SealBrokenError, VaultError
 from vault.core.ids import RecordingId, parse_recording_id
 from vault.core.secrets import SecretBytes
@@ -75,6 +77,16 @@ class Spool:
         return {
             one for one in self.recordings() if self._path(one, "manifest").exists()
         }
+
+    def announced(self) -> set[RecordingId]:
+        """Return whose first leaf waits for the warden."""
+        found = set()
+        for path in (self._spool / ".outbox").iterdir():
+            if path.name.isdigit():
+                leaf = json.loads(path.read_bytes())
+                if leaf["action"] == Action.RECORDING_STARTED:
+                    found.add(RecordingId(leaf["recording"]))
+        return found
 
     def kept(self, recording_id: RecordingId, streams: int = 2) -> Kept:
         """Return what there is of a call.
