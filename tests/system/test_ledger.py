@@ -82,11 +82,16 @@ def test_what_was_compared_is_on_the_trail(site: Site, named: Heard) -> None:
     file = _records(site, f"{_now()};1;2;2;asterisk-1795.42")
     _compared(site, file, "--window", "3600")
     trail = site.vault.trail()
-    listed = [one for one in trail if one["action"] == "recording.listed"]
-    opened = [one for one in trail if one["action"] == "recording.rows.opened"]
+    mine = [one for one in trail if one["actor"].startswith("operator:")]
+    (listed,) = [
+        one
+        for one in mine
+        if one["action"] == "recording.listed"
+        and one["detail"].get("purpose") == "reconcile"
+    ][-1:]
 
-    assert "reconcile" == listed[-1]["detail"]["purpose"]
-    assert all(one["actor"].startswith("operator:") for one in (listed[-1], opened[-1]))
+    assert listed["detail"]["rows"] > 0
+    assert "recording.rows.opened" in {one["action"] for one in mine}
 
 
 @pytest.mark.parametrize(

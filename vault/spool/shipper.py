@@ -320,14 +320,17 @@ class Shipper:
         folder = self._spool.folder(recording_id)
         pace, _ = self._waits.get(recording_id, (self._pace(), 0.0))
         try:
-            self.ship(recording_id)
+            # It may have been freed between the look at what waits and now.
+            if folder.has(MANIFEST):
+                self.ship(recording_id)
         except Exception as exc:  # noqa: BLE001 - a bug in one recording's way must not stop the way of all others
             wait_s = pace.next_s()
             self._waits[recording_id] = (pace, time.monotonic() + wait_s)
             event = DAMAGED if isinstance(exc, IntegrityError) else DELAYED
             problem = f"{type(exc).__name__}: {exc}"
             _log.warning(event, recording=recording_id, problem=problem)
-            folder.tell_trouble(problem)
+            if not self._stopping:
+                folder.tell_trouble(problem)
             self._progress.delayed(recording_id, wait_s)
         else:
             self._waits.pop(recording_id, None)
