@@ -94,8 +94,10 @@ class Intake:
     ) -> None:
         stream = port.stream
         slots, session = stream.slots, stream.session
-        room = max(lengths)
-        verbatim = slots.packets(count, room) if session.spoils else b""
+        room, verbatim = 0, b""
+        if session.spoils:
+            room = max(lengths)
+            verbatim = slots.packets(count, room)
         status = session.unprotect_batch(slots, count)
         if any(status):
             self._touched.mark(stream)
@@ -134,8 +136,16 @@ class Intake:
             return False
         track.add_batch(heads[1::3], now_s)
         call = stream.call
-        if call.page is not None:
-            stream.note(track)
+        page = call.page
+        if page is not None:
+            page.note(
+                stream.order.index,
+                ssrc,
+                track.last - track.shift,
+                track.packets,
+                track.first,
+                track.last,
+            )
         if not call.capturing:
             stream.count.not_captured += count
             self._touched.mark(stream)

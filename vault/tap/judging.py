@@ -31,11 +31,17 @@ def is_ordinary(lengths: tuple[int, ...], heads: tuple[int, ...]) -> bool:
         lengths: Of each datagram.
         heads: Of each: first two octets, sequence number and SSRC (`Slots.heads`).
     """
-    return (
-        min(lengths) >= FIXED_SIZE
-        and max(lengths) < ROOM
-        and RTP_SHAPES.issuperset(heads[::3])
-    )
+    # Read per batch: what is alike in all packets is looked at once.
+    length, count = lengths[0], len(lengths)
+    if lengths.count(length) == count:
+        if not FIXED_SIZE <= length < ROOM:
+            return False
+    elif min(lengths) < FIXED_SIZE or max(lengths) >= ROOM:
+        return False
+    shapes = heads[::3]
+    if shapes.count(shapes[0]) == count:
+        return shapes[0] in RTP_SHAPES
+    return RTP_SHAPES.issuperset(shapes)
 
 
 def unfit(slots: Slots, i: int, length: int) -> Rejection | None:

@@ -51,6 +51,7 @@ _MMSGHDR_SIZE: Final = _MMSGHDR.size
 _FLAGS_AT: Final = 48
 _LENGTH_IN_HEADER: Final = 56
 _IOVEC: Final = struct.Struct("<QQ")
+_U32: Final = struct.Struct("<I")
 _ARRIVAL_SIZE: Final = 16
 _HEAD: Final = f"{PACKET_AT}xHH4xI{SLOT - PACKET_AT - 12}x"
 _STARTS: Final = range(0, BATCH * SLOT, SLOT)
@@ -202,8 +203,10 @@ class Slots:
 
     def length(self, i: int) -> int:
         """Return the length that the kernel, or libsrtp after it, wrote."""
-        at = i * _MMSGHDR_SIZE + _LENGTH_IN_HEADER
-        return int.from_bytes(self.hdrs[at : at + 4], "little")
+        length: int = _U32.unpack_from(
+            self.hdrs, i * _MMSGHDR_SIZE + _LENGTH_IN_HEADER
+        )[0]
+        return length
 
     def shorten(self, i: int, length: int) -> None:
         """Say that datagram *i* has *length* octets, as libsrtp says it."""
