@@ -142,7 +142,7 @@ class TestWholeCalls:
         self, tmp_path: Path, gateways: Gateways
     ) -> None:
         async def scene() -> None:
-            world = World(tmp_path, config=RecorderConfig(handshake_s=0.5))
+            world = World(tmp_path, config=RecorderConfig(handshake_s=3.0))
             agent, nobody = gateways(), gateways()
             async with forked(world, agent.offer(nobody)) as fork:
                 agent.read(fork.answer)
@@ -160,13 +160,13 @@ class TestWholeCalls:
         self, tmp_path: Path, gateways: Gateways
     ) -> None:
         async def scene() -> None:
-            world = World(tmp_path, config=RecorderConfig(handshake_s=0.5))
+            world = World(tmp_path, config=RecorderConfig(handshake_s=3.0))
             gateway = gateways()
             gateway.client = DtlsClient(Certificate())
             async with forked(world, gateway.offer()) as fork:
                 gateway.read(fork.answer)
                 await asyncio.to_thread(gateway.is_checked)
-                shaken = await asyncio.to_thread(gateway.shake, within_s=2.0)
+                shaken = await asyncio.to_thread(gateway.shake, within_s=5.0)
                 await fork.keyed("wrong-certificate")
                 ended = await fork.close()
 
@@ -185,7 +185,7 @@ class TestWholeCalls:
                 await asyncio.to_thread(gateway.is_checked)
                 ended = await fork.close()
                 tasks = {task.get_name() for task in asyncio.all_tasks()}
-                answered = await asyncio.to_thread(gateway.is_checked)
+                answered = await asyncio.to_thread(gateway.is_checked, within_s=0.3)
 
             assert (ended.state, ended.reason) == ("failed", "no-media")
             assert answered is False
@@ -228,9 +228,9 @@ class TestLaterOffers:
                 old = gateway.check()
                 gateway.ufrag = "restarted"
                 gateway.read(await fork.renew(gateway.offer()))
-                before = await asyncio.to_thread(gateway.is_checked_by, old)
+                before = await asyncio.to_thread(gateway.is_answered, old)
                 assert await asyncio.to_thread(gateway.is_checked)
-                after = await asyncio.to_thread(gateway.is_checked_by, old)
+                after = await asyncio.to_thread(gateway.is_answered, old, within_s=0.5)
                 await asyncio.to_thread(gateway.speak, 5)
                 ended = await fork.close()
 
@@ -271,7 +271,7 @@ class TestLaterOffers:
         self, tmp_path: Path, gateways: Gateways
     ) -> None:
         async def scene() -> None:
-            world = World(tmp_path, config=RecorderConfig(handshake_s=0.5))
+            world = World(tmp_path, config=RecorderConfig(handshake_s=3.0))
             gateway = gateways()
             async with forked(world, gateway.offer()) as fork:
                 gateway.read(fork.answer)
@@ -307,7 +307,7 @@ class TestLaterOffers:
         self, tmp_path: Path, gateways: Gateways
     ) -> None:
         async def scene() -> None:
-            world = World(tmp_path, config=RecorderConfig(handshake_s=0.3))
+            world = World(tmp_path, config=RecorderConfig(handshake_s=2.0))
             gateway = gateways()
             async with forked(world, gateway.offer()) as fork:
                 await fork.keyed("no-check")

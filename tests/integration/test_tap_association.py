@@ -277,7 +277,9 @@ class TestStrangers:
         stranger = here.stranger()
 
         def call() -> object:
-            checked = stranger.is_checked(stranger.check(password="q" * 32))
+            checked = stranger.is_checked(
+                stranger.check(password="q" * 32), within_s=0.2
+            )
             stranger.send(*stranger.client.go_on())
             return checked, stranger.receive()
 
@@ -337,7 +339,7 @@ class TestStrangers:
             for _ in range(300):
                 stranger.send(secrets.token_bytes(60), *hello, b"\x80" + bytes(171))
             # The buffer may be full: a browser repeats its checks, too.
-            checked = any(here.gateway.is_checked() for _ in range(20))
+            checked = any(here.gateway.is_checked(within_s=0.2) for _ in range(50))
             shaken = here.gateway.shake()
             here.gateway.speak(1)
             return checked, shaken, stranger.receive()
@@ -363,7 +365,7 @@ class TestFailures:
         def call() -> object:
             return here.gateway.is_checked(), here.gateway.shake(within_s=3.0)
 
-        outcome, seen = here.meet(call, within_s=1.5)
+        outcome, seen = here.meet(call, within_s=2.5)
 
         assert outcome is Failure.WRONG_CERTIFICATE
         assert seen == (True, False)
@@ -374,7 +376,7 @@ class TestFailures:
         def call() -> object:
             return here.gateway.is_checked() and here.gateway.shake(within_s=3.0)
 
-        outcome, _ = here.meet(call, within_s=1.5)
+        outcome, _ = here.meet(call, within_s=2.5)
 
         assert outcome is Failure.NO_SUITE
 
@@ -415,7 +417,7 @@ class TestLife:
             wait.renew(new)
 
             def call() -> object:
-                old = here.gateway.is_checked()
+                old = here.gateway.is_checked(within_s=0.2)
                 here.gateway.their_ufrag = new.ufrag
                 here.gateway.their_password = new.password.reveal().decode()
                 renewed = here.gateway.is_checked()

@@ -245,12 +245,12 @@ class Gateway:
         body += attribute(0x802A, secrets.token_bytes(8)) + attribute(0x0025, b"")
         return signed(body, (password or self.their_password).encode())
 
-    def is_checked(self, request: bytes | None = None) -> bool:
+    def is_checked(
+        self, request: bytes | None = None, *, within_s: float = WITHIN_S
+    ) -> bool:
         """Send a check and see whether it is answered rightly."""
         request = request or self.check()
-        self.send(request)
-        # Answers to earlier ones may have waited for a new media worker.
-        answer = self.receive(lambda octets: octets[8:20] == request[8:20])
+        answer = self._answer_to(request, within_s)
         if answer is None:
             return False
         assert answer[:4] == struct.pack(">HH", 0x0101, len(answer) - 20)
@@ -265,10 +265,18 @@ class Gateway:
         )
         return True
 
-    def is_checked_by(self, request: bytes) -> bool:
-        """Send *request* and see whether there is any answer."""
+    def _answer_to(self, request: bytes, within_s: float) -> bytes | None:
         self.send(request)
-        return self.receive(lambda octets: octets[0] < 4) is not None
+        deadline = time.monotonic() + within_s
+        answer = None
+        while answer is None and time.monotonic() < deadline:
+            # Answers to earlier ones may have waited for a new media worker.
+            answer = self.receive(lambda octets: octets[8:20] == request[8:20])
+        return answer
+
+    def is_answered(self, request: bytes, *, within_s: float = WITHIN_S) -> bool:
+        """Send *request* and see whether there is any answer."""
+        return self._answer_to(request, within_s) is not None
 
     # ------------------------------------------------------------------ DTLS
 

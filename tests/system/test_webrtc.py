@@ -8,9 +8,14 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.simulators.hearing import decoded, tone_hz
-from tests.simulators.installation import Installation, Pbx, until
+from tests.simulators.installation import Pbx, until
+from tests.simulators.site import Site
 
-pytestmark = [pytest.mark.browser, pytest.mark.network]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.network,
+    pytest.mark.xdist_group("system-shared"),
+]
 
 _CHROMIUM = Path(os.environ.get("CALLVAULT_TEST_CHROMIUM", "/usr/bin/chromium"))
 _FLAGS = [
@@ -56,34 +61,17 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def vault() -> Iterator[Installation]:
-    installation = Installation()
-    try:
-        installation.said("init", "--yes")
-        installation.add_user("sam", "supervisor", "sales")
-        installation.start()
-        yield installation
-    finally:
-        installation.close()
-
-
-@pytest.fixture(scope="module")
-def gateway(vault: Installation) -> Pbx:
-    return vault.add_pbx("gateway")
-
-
 @pytest.fixture
-def page(chromium: Browser, vault: Installation) -> Iterator[Page]:
+def page(chromium: Browser, site: Site) -> Iterator[Page]:
     with chromium.new_context() as context:
         page = context.new_page()
-        page.goto(f"http://{vault.forks}/healthz")
+        page.goto(f"http://{site.vault.forks}/healthz")
         yield page
 
 
 def call(page: Page, gateway: Pbx, *tones: int, policy: str = "balanced") -> str:
     """Begin a call; return its id once every stream has 50 authentic packets."""
-    made = gateway.offer(page.evaluate(_OFFER, [tones, policy]), workgroup="sales")
+    made = gateway.offer(page.evaluate(_OFFER, [tones, policy]), workgroup="Claims")
     assert made.status_code == 201, made.text
     page.evaluate(_ANSWER, made.json()["sdp"])
     id = str(made.json()["id"])
@@ -103,15 +91,14 @@ def heard(gateway: Pbx, id: str, packets: int) -> None:
 
 
 def test_two_tones_are_recorded_and_heard_in_their_channels(
-    page: Page, gateway: Pbx, vault: Installation
+    page: Page, site: Site
 ) -> None:
-    id = call(page, gateway, 440, 1000)
+    id = call(page, site.pbx, 440, 1000)
 
-    assert gateway.http.delete(f"/forks/{id}").status_code == 204
+    assert site.pbx.http.delete(f"/forks/{id}").status_code == 204
     page.evaluate("window.pc.close()")
-    reader = vault.sign_in("sam")
-    recording = vault.finished(reader, id)
-    octets = reader.get(f"/recordings/{id}/audio").content
+    recording = site.vault.finished(site.sam, id)
+    octets = site.sam.get(f"/recordings/{id}/audio").content
     left, right = decoded(octets)
     # From the middle: both parties are there, whoever began first.
     middle = slice(len(left) // 4, len(left) * 3 // 4)
@@ -124,9 +111,8 @@ def test_two_tones_are_recorded_and_heard_in_their_channels(
     assert abs(tone_hz(right[middle]) - 1000) < 5
 
 
-def test_an_ice_restart_goes_on_without_a_new_handshake(
-    page: Page, gateway: Pbx
-) -> None:
+def test_an_ice_restart_goes_on_without_a_new_handshake(page: Page, site: Site) -> None:
+    gateway = site.pbx
     id = call(page, gateway, 440)
     before = gateway.http.get(f"/forks/{id}").json()["streams"][0]
 
@@ -148,8 +134,9 @@ def test_an_ice_restart_goes_on_without_a_new_handshake(
     ("policy", "streams"), [("max-compat", 2), ("balanced", 2), ("max-bundle", 1)]
 )
 def test_bundle_policies_that_are_met_half_way(
-    page: Page, gateway: Pbx, policy: str, streams: int
+    page: Page, site: Site, policy: str, streams: int
 ) -> None:
+    gateway = site.pbx
     id = call(page, gateway, *[440] * streams, policy=policy)
 
     assert gateway.http.delete(f"/forks/{id}").status_code == 204
