@@ -48,7 +48,9 @@ class TestAnswers:
         assert not consent.has_proved(source(5001))
 
     @pytest.mark.parametrize(
-        "datagram", [b"", b"\x00", check(NEW), b"\x80" + bytes(40), bytes(40)]
+        "datagram",
+        [b"", b"\x00", check(NEW), b"\x80" + bytes(40), bytes(40)],
+        ids=["nothing", "an-octet", "of-another-stream", "rtp", "zeros"],
     )
     def test_anything_else_is_not(self, fd: int, datagram: bytes) -> None:
         consent = Consent(OLD)
