@@ -82,7 +82,7 @@ def test_what_was_compared_is_on_the_trail(site: Site, named: Heard) -> None:
     file = _records(site, f"{_now()};1;2;2;asterisk-1795.42")
     _compared(site, file, "--window", "3600")
     trail = site.vault.trail()
-    mine = [one for one in trail if one["actor"].startswith("operator:")]
+    mine = [one for one in trail if one["actor"].startswith("os:")]
     (listed,) = [
         one
         for one in mine
