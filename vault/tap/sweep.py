@@ -106,11 +106,11 @@ class Sweep:
         stream = call.streams[change.index]
         self.drain(call)
         before, after = stream.order, changed(stream.order, change)
-        if change.key is not None and before.key != after.key:
-            now_s = self._clock()
+        now_s = self._clock()
+        has_new_key = _keys(before) != _keys(after)
+        if has_new_key:
             stream.rekey(after, now_s + self._config.overlap_s)
             self._overlapping.append(stream)
-            self._trials.rekeyed(stream, now_s)
             call.note(
                 Event.REKEY,
                 change.index,
@@ -127,6 +127,9 @@ class Sweep:
             call.note(Event.STREAM_CHANGED, change.index, stream_members(after))
         if before.held != after.held:
             call.note(Event.HOLD if after.held else Event.UNHOLD, change.index)
+        if has_new_key:
+            # Last: media that overtook the re-offer are of the new payload map.
+            self._trials.rekeyed(stream, now_s)
         self._touched.touch(call)
 
     def pause(self, call: Call, paused: bool) -> None:  # noqa: FBT001 - a state and no option
@@ -348,3 +351,7 @@ class Sweep:
         """Yield every stream of every call."""
         for call in self.calls.values():
             yield from call.streams.values()
+
+
+def _keys(order: StreamOrder) -> tuple[object, ...]:
+    return order.suite, order.key, order.mkis
