@@ -24,6 +24,8 @@ sys.path[:0] = [str(HERE), str(ROOT)]
 
 import kills  # noqa: E402 - after the path is set
 import power  # noqa: E402
+import soak  # noqa: E402
+import stores  # noqa: E402
 import syscalls  # noqa: E402
 from site_under_test import Settings  # noqa: E402
 from verdicts import missed  # noqa: E402
@@ -36,25 +38,35 @@ LONG: dict[str, Family] = {
     "kill-supervisor": lambda seed, how: kills.kill_supervisor(200, 150, seed, how),
     "kill-both": lambda seed, how: kills.kill_both(200, 50, seed, how),
     "power": lambda seed, how: power.cut_power(50, 100, seed, how),
+    "store-lies": lambda seed, how: stores.lie_under_calls(20, 20, seed, how),
+    "store-outage": lambda _, how: stores.outage_under_calls(50, 120.0, how),
     "syscalls": lambda seed, how: syscalls.sweep(None, 500, seed, how),
+    "soak": lambda _, how: soak.endure(200, 3600.0, how),
 }
 SHORT: dict[str, Family] = {
     "kill-worker": lambda seed, how: kills.kill_workers(20, 6, seed, how),
     "kill-supervisor": lambda seed, how: kills.kill_supervisor(20, 3, seed, how),
     "kill-both": lambda seed, how: kills.kill_both(20, 2, seed, how),
     "power": lambda seed, how: power.cut_power(10, 2, seed, how),
+    "store-lies": lambda seed, how: stores.lie_under_calls(2, 3, seed, how),
+    "store-outage": lambda _, how: stores.outage_under_calls(4, 8.0, how),
     "syscalls": lambda seed, how: syscalls.sweep(60, 12, seed, how),
+    "soak": lambda _, how: soak.endure(10, 12.0, how),
 }
 CONTROLS: dict[str, tuple[str, ...]] = {
     "kill-worker": ("forgetful",),
     "kill-supervisor": ("mortal",),
     "kill-both": ("amnesiac",),
     "power": ("unsynced",),
+    "store-lies": ("trusting",),
+    "store-outage": (),
+    "soak": (),
     "syscalls": ("half-written", "insistent", "unsynced"),
 }
 "Of each family: folders of `controls`, each with a product broken on purpose."
 POSSIBLE: dict[str, Callable[[], str]] = {
     "power": power.possible,
+    "store-outage": lambda: stores.radosgw.missing() or "",
     "syscalls": syscalls.possible,
 }
 

@@ -26,6 +26,14 @@ _ACCOUNTED = (
     Bar("calls_unaccounted", 0, "every call that was answered is accounted for"),
     Bar("calls_unreadable", 0, "what was kept is as its manifest says, and opens"),
 )
+_STORED = (
+    *_ACCOUNTED,
+    Bar("recordings_lost", 0, "what was freed is whole in the store"),
+    Bar("duplicates", 0, "a recording has one manifest and nothing twice"),
+    Bar("freed_before_read_back", 0, "nothing is freed before it was read back"),
+    Bar("not_drained", 0, "everything is in the store once it works again"),
+    Bar("packets_missing", 0, "trouble with a store costs no packet"),
+)
 BARS: Mapping[str, tuple[Bar, ...]] = {
     "kill-worker": (
         *_ACCOUNTED,
@@ -65,14 +73,16 @@ BARS: Mapping[str, tuple[Bar, ...]] = {
             "a power cut costs a chunk, a sweep and what waits for a sync",
         ),
     ),
-    "store": (
+    "soak": (
         *_ACCOUNTED,
-        Bar("recordings_lost", 0, "what was freed is whole in the store"),
-        Bar("duplicates", 0, "a recording has one manifest and nothing twice"),
-        Bar("freed_before_read_back", 0, "nothing is freed before it was read back"),
-        Bar("not_drained", 0, "everything is in the store once it works again"),
-        Bar("packets_missing", 0, "trouble with a store costs no packet"),
+        Bar("packets_missing", 0, "no packet is lost in a long call"),
+        Bar("packets_twice", 0, "no packet is recorded twice"),
+        Bar("counted_wrong", 0, "manifests count every packet that was sent"),
+        Bar("supervisor_drift_percent", 10, "the supervisor's memory stays flat"),
+        Bar("workers_drift_percent", 10, "the media workers' memory stays flat"),
     ),
+    "store-lies": _STORED,
+    "store-outage": _STORED,
     "syscalls": (
         Bar("inconsistent_states", 0, "no fault leaves a state that cannot be"),
         Bar("calls_unaccounted", 0, "every call that was answered is accounted for"),
