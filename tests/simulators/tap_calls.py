@@ -36,6 +36,7 @@ class TapCall:
         *,
         keys: list[tuple[SrtpSuite, bytes]],
         address: str = "127.0.0.1",
+        media: str = "audio",
     ) -> None:
         self.pool = pool
         self.folder = folder
@@ -48,7 +49,7 @@ class TapCall:
             StreamOrder(
                 index=index,
                 label=f"stream{index}",
-                media="audio",
+                media=media,
                 suite=suite,
                 key=SecretBytes(key),
                 payloads=(STATIC_PAYLOADS[0],),

@@ -177,8 +177,8 @@ class Line:
     ) -> None:
         """Bring a sender to just before *index*; its packets go nowhere."""
         start = self._led.get(session or self.session, -1)
-        steps = [*range(start + 1, index, 0x7000), index - 1]
-        for step in steps:
+        steps = {*range(start + 1, index, 0x7000), max(start, index - 1)} - {start}
+        for step in sorted(steps):
             (session or self.session).protect(rtp(step & 0xFFFF, ssrc, b""))
         self._led[session or self.session] = index - 1
 

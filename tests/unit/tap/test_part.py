@@ -1,4 +1,5 @@
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,9 @@ class TestPart:
             part.seal(1.0)
 
         assert part.finish(2.0)
-        assert opened((tmp_path / "part").read_bytes()) == octets
+        sealed = (tmp_path / "part").read_bytes()
+        assert opened(sealed) == octets
+        assert (part.size_bytes, part.sha256) == (len(sealed), sha256(sealed).digest())
 
     @pytest.mark.parametrize("left", [1, 19, 20, 21, 500])
     def test_a_flush_ends_on_a_chunk_however_little_is_left(
@@ -80,7 +83,8 @@ class TestPart:
         part.seal(2.0)
 
         assert part.failure == "ENOSPC"
-        assert (tmp_path / "part").stat().st_size == whole
+        assert (tmp_path / "part").stat().st_size == whole == part.size_bytes
+        assert part.sha256 == sha256((tmp_path / "part").read_bytes()).digest()
         assert part.finish(3.0) is False
 
     def test_names_of_parts_have_four_digits(self):
