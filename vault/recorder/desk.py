@@ -256,9 +256,9 @@ class RecorderDesk:
                 # Recovery finds its folder at the next start.
                 _log.error(UNFINISHED, problem=type(outcome).__name__)
 
-    async def counters_of(self, session: Session) -> tuple[StreamCounters, ...]:
-        """Return the counters of every stream; they may lag one tick."""
-        return await self._parts.media.counters(session.recording_id)
+    def counters_of(self, session: Session) -> tuple[StreamCounters, ...]:
+        """Return the counters of every stream, up to a second old."""
+        return self._parts.media.recent_counters(session.recording_id)
 
     # -- inside ---------------------------------------------------------------
 

@@ -90,7 +90,7 @@ class Watch:
         if session.ending is not None:
             await self._desk.end(session, session.ending)
             return
-        counters = await self._desk.counters_of(session)
+        counters = self._desk.counters_of(session)
         self._listen(session, counters)
         received = sum(one.received + one.rtcp for one in counters)
         now_s = time.monotonic()

@@ -197,6 +197,14 @@ class MediaTap(Protocol):
         """
         ...
 
+    def recent_counters(self, recording_id: RecordingId) -> tuple[StreamCounters, ...]:
+        """Return the same as last reported, up to a second old; asks no worker.
+
+        Raises:
+            NotFoundError: No such call.
+        """
+        ...
+
     async def close_call(
         self, recording_id: RecordingId, how: HowEnded = HowEnded.BYE
     ) -> CallReport:

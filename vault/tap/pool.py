@@ -278,6 +278,10 @@ class MediaPool:
             await self._placement.order(call, {"do": "count"})
             return self._counted(call)
 
+    def recent_counters(self, recording_id: RecordingId) -> tuple[StreamCounters, ...]:
+        """Return them as last reported; see `MediaTap.recent_counters`."""
+        return self._counted(self._call(recording_id))
+
     async def close_call(
         self, recording_id: RecordingId, how: HowEnded = HowEnded.BYE
     ) -> CallReport:
