@@ -22,6 +22,11 @@ _MAX_INT: Final = 2**53 - 1
 _MAX_DEPTH: Final = 32
 _OCTETS: Final = (bytes, bytearray, memoryview)
 
+# Made once: `json.dumps` would make one for each value.
+_ENCODER: Final = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False
+)
+
 
 def dumps(value: JsonValue) -> bytes:
     """Return the one canonical spelling of *value*.
@@ -30,9 +35,7 @@ def dumps(value: JsonValue) -> bytes:
         ValueError: A float, a key that is no string, a lone surrogate, or
             nesting beyond 32 levels.
     """
-    return json.dumps(
-        _ordered(value, 0), ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    ).encode()
+    return _ENCODER.encode(_ordered(value, 0)).encode()
 
 
 def parse(octets: bytes) -> JsonObject:

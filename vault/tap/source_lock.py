@@ -134,7 +134,9 @@ class Port:
 
     def open_stray(self, buffer_bytes: int) -> bool:
         """Make the stray socket; False where that is not possible."""
-        main = socket.socket(fileno=self.fd)
+        (family,) = struct.unpack_from("=H", self.peer)
+        # Told what it is, Python does not ask the kernel.
+        main = socket.socket(family, socket.SOCK_DGRAM, 0, fileno=self.fd)
         try:
             self.stray_fd = _stray_of(main, buffer_bytes)
         except OSError:
@@ -195,7 +197,7 @@ def _stray_of(main: socket.socket, buffer_bytes: int) -> int:
     main.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     stray = socket.socket(main.family, socket.SOCK_DGRAM)
     try:
-        stray.setblocking(False)
+        # Blocking: it is read with MSG_DONTWAIT alone.
         stray.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         stray.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         stray.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
