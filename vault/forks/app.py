@@ -38,7 +38,7 @@ from vault.forks.interfaces import DeviceDirectory, SessionDesk
 FORKS: Final = "/api/v1/forks"
 _FORK: Final = FORKS + "/{fork_id}"
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/=-]{1,256})", re.IGNORECASE)
-_DEFAULT_RATE: Final = RateLimitItemPerSecond(100)
+_DEFAULT_RATE: Final = RateLimitItemPerSecond(500)
 LookAgain = Callable[[], Awaitable[None]]
 
 
