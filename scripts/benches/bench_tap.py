@@ -12,6 +12,7 @@ cost of a network card's interrupts.
     two_workers             CPU per packet of two workers, against one
     resident_bytes_per_stream, lost_packets, unaccounted_packets
     calls_per_core          against ffmpeg and GStreamer, one process per call
+    set_up_ms, set_up_cpu_ms_per_call   of calls that begin at a steady rate
 """
 
 import contextlib
@@ -28,6 +29,7 @@ sys.path[:0] = [str(HERE / "tap"), str(HERE.parents[1])]
 
 import limit  # noqa: E402 - after the path is set
 import peers  # noqa: E402
+import set_up  # noqa: E402
 import stages  # noqa: E402
 from load import PACKETS_PER_S  # noqa: E402
 from ours import measure  # noqa: E402
@@ -170,6 +172,8 @@ def main(*, quick: bool) -> None:
         scale(500 if quick else 2000, rounds, seconds)
         endure(1000 if quick else MANY, 3.0 if quick else 12.0)
         for line in peers.side_by_side(10 if quick else 50, rounds, seconds):
+            say(*line[:4], **line[4])
+        for line in set_up.begin(*((100, 2.0) if quick else (1000, 10.0))):
             say(*line[:4], **line[4])
 
 

@@ -128,6 +128,8 @@ async def _measure(
         resident = sum(map(resident_bytes, pool.worker_pids))
         ends = (pool.close_call(order.recording_id) for order in orders)
         reports = await asyncio.gather(*ends)
+        for order in orders:
+            pool.forget(order.recording_id)
     counted = [stream for report in reports for stream in report.streams]
     sealed = None
     if read_back:
