@@ -5,6 +5,7 @@ Guarantees: both may come first, and again; the row ends up the same.
 Left to others: the transaction around each (`vault.catalog.recordings`).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, select, update
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, Row, select, update
 from vault.catalog.objects import put_objects
 from vault.catalog.states import Event, next_state
 from vault.catalog.tables import ENVELOPE, RECORDING
-from vault.catalog.upsert import insert_if_absent
+from vault.catalog.upsert import insert_absent, insert_if_absent
 from vault.catalog.values import (
     OpenRecording,
     StoredObject,
@@ -35,35 +36,58 @@ class ShippedCall:
     summary: tuple[StreamStatus, ...]
 
 
-def write_start(connection: Connection, order: OpenRecording) -> None:
-    """Write the row and the envelope of a call, unless they were written.
+def write_starts(connection: Connection, orders: Sequence[OpenRecording]) -> None:
+    """Write the rows and envelopes of calls, those that were not written before.
 
     Raises:
-        ConflictError: The id is taken by a recording of another device.
-        InvalidInputError: The order's day is none.
+        ConflictError: An id is taken by a recording of another device.
+        InvalidInputError: An order's day is none.
     """
-    day = parse_day(order.day)
-    row = _locked_or_new(connection, order.id)
-    # A row with a workgroup was opened before. Its envelope may have been
-    # shredded since, and must not come back with a late repetition.
+    starts = {order.id: _start(order) for order in orders}
+    rows = [
+        {"id": recording_id, "state": str(RecordingState.RECORDING), **start}
+        for recording_id, start in starts.items()
+    ]
+    # Most calls are new: they are written together, without a look.
+    new = insert_absent(connection, RECORDING, rows, key=RECORDING.c.id)
+    envelopes = {order.id: order.envelope for order in orders}
+    for recording_id in starts.keys() - new:
+        if not _complete(connection, recording_id, starts[recording_id]):
+            # Its envelope may have been shredded since, and must not come back
+            # with a late repetition.
+            del envelopes[recording_id]
+    insert_absent(
+        connection,
+        ENVELOPE,
+        [{"recording_id": one, "octets": octets} for one, octets in envelopes.items()],
+        key=ENVELOPE.c.recording_id,
+    )
+
+
+def _start(order: OpenRecording) -> dict[str, object]:
+    return {
+        "device_id": order.device_id,
+        "workgroup_id": order.workgroup_id,
+        "agent_id": order.agent_id,
+        "day": parse_day(order.day),
+        "kid": order.kid,
+    }
+
+
+def _complete(
+    connection: Connection, recording_id: RecordingId, start: Mapping[str, object]
+) -> bool:
+    """Add the start to a row that has none; return False if it has one."""
+    row = locked_row(connection, recording_id)
+    # A row with a workgroup was opened before.
     if row.workgroup_id is not None:
-        if row.device_id != order.device_id:
+        if row.device_id != start["device_id"]:
             raise ConflictError("the recording belongs to another device")
-        return
+        return False
     connection.execute(
-        update(RECORDING)
-        .where(RECORDING.c.id == order.id)
-        .values(
-            device_id=order.device_id,
-            workgroup_id=order.workgroup_id,
-            agent_id=order.agent_id,
-            day=day,
-            kid=order.kid,
-        )
+        update(RECORDING).where(RECORDING.c.id == recording_id).values(**start)
     )
-    insert_if_absent(
-        connection, ENVELOPE, {"recording_id": order.id, "octets": order.envelope}
-    )
+    return True
 
 
 def write_end(

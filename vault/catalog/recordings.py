@@ -17,7 +17,7 @@ from typing import Final, Unpack
 from sqlalchemy import Connection, Engine, func, select
 
 from vault.catalog import claims, wishes
-from vault.catalog.intake import ShippedCall, locked_row, write_end, write_start
+from vault.catalog.intake import ShippedCall, locked_row, write_end, write_starts
 from vault.catalog.objects import current_objects
 from vault.catalog.reading import read_rows
 from vault.catalog.results import RenderedCall, store_result
@@ -68,17 +68,18 @@ class Recordings:
 
     # -- the tap's side ---------------------------------------------------
 
-    def open(self, order: OpenRecording) -> None:
-        """Write down that a call is being recorded, with its envelope.
+    def open(self, *orders: OpenRecording) -> None:
+        """Write down that calls are being recorded, with their envelopes.
 
         Repeating it changes nothing, also after the recording was shredded: an
         envelope that was removed does not come back.
 
         Raises:
-            ConflictError: The id is taken by a recording of another device.
+            ConflictError: An id is taken by a recording of another device; then
+                nothing of any of them is written.
         """
         with transaction(self._engine) as connection:
-            write_start(connection, order)
+            write_starts(connection, orders)
 
     def captured(
         self,

@@ -1,12 +1,13 @@
-"""Insert a row unless it is there: the one statement that two databases spell apart.
+"""Insert a row unless it is there: the statement that two databases spell apart.
 
 Guarantees: two transactions that insert the same key at once both succeed, and
 one row exists; neither sees an error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Column, Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -22,3 +23,18 @@ def insert_if_absent(
         connection.execute(
             sqlite.insert(table).values(dict(values)).on_conflict_do_nothing()
         )
+
+
+def insert_absent(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, object]],
+    *,
+    key: Column[Any],
+) -> set[Any]:
+    """Insert *rows*; return the keys of those that were not there."""
+    if not rows:
+        return set()
+    one = postgresql if connection.dialect.name == "postgresql" else sqlite
+    inserted = one.insert(table).on_conflict_do_nothing().returning(key)
+    return set(connection.scalars(inserted, [dict(row) for row in rows]))

@@ -9,6 +9,7 @@ Left to others: the row (`vault.catalog`).
 import contextlib
 import queue
 import threading
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -21,6 +22,8 @@ from vault.spool.spool import Spool
 
 CATALOG_UNREACHABLE: Final = "opener.catalog.unreachable"
 ROW_REFUSED: Final = "opener.row.refused"
+_MOST_TOGETHER: Final = 64
+_TOGETHER_S: Final = 0.1
 _log = structlog.get_logger()
 
 
@@ -53,24 +56,54 @@ class Opener:
         self._queue.put(folder)
 
     def _run(self) -> None:
-        while (folder := self._queue.get()) is not None:
-            pace = Backoff(first_s=0.5, longest_s=15.0)
-            while not self._stopping.is_set():
-                try:
-                    self._open(folder)
-                    break
-                except (UnavailableError, OSError) as exc:
-                    _log.warning(CATALOG_UNREACHABLE, problem=type(exc).__name__)
-                    self._stopping.wait(pace.next_s())
-                except VaultError as exc:
-                    # Trying again would not help; the shipper says it, too.
-                    _log.error(
-                        ROW_REFUSED,
-                        recording=folder.recording_id,
-                        problem=type(exc).__name__,
-                    )
-                    break
+        while batch := self._waiting():
+            self._try(batch)
+            # Calls that begin meanwhile share a transaction, and its sync.
+            self._stopping.wait(_TOGETHER_S)
 
-    def _open(self, folder: SessionFolder) -> None:
-        with contextlib.suppress(NotFoundError):  # shipped meanwhile
-            self._catalog.opened(folder.order(), folder.read(ENVELOPE))
+    def _waiting(self) -> list[SessionFolder]:
+        """Wait for a folder; return it with those behind it, none at the end."""
+        batch: list[SessionFolder] = []
+        folder = self._queue.get()
+        while folder is not None:
+            batch.append(folder)
+            if len(batch) == _MOST_TOGETHER:
+                return batch
+            try:
+                folder = self._queue.get_nowait()
+            except queue.Empty:
+                return batch
+        # `stop` has put it: whatever waits is the shipper's.
+        return []
+
+    def _try(self, batch: Sequence[SessionFolder]) -> None:
+        pace = Backoff(first_s=0.5, longest_s=15.0)
+        while not self._stopping.is_set():
+            try:
+                self._open(batch)
+            except (UnavailableError, OSError) as exc:
+                _log.warning(CATALOG_UNREACHABLE, problem=type(exc).__name__)
+                self._stopping.wait(pace.next_s())
+            except VaultError as exc:
+                if len(batch) > 1:
+                    # One of them is refused, and must not hold up the others.
+                    for folder in batch:
+                        self._try([folder])
+                    return
+                # Trying again would not help; the shipper says it, too.
+                _log.error(
+                    ROW_REFUSED,
+                    recording=batch[0].recording_id,
+                    problem=type(exc).__name__,
+                )
+                return
+            else:
+                return
+
+    def _open(self, batch: Sequence[SessionFolder]) -> None:
+        begun = []
+        for folder in batch:
+            with contextlib.suppress(NotFoundError):  # shipped meanwhile
+                begun.append((folder.order(), folder.read(ENVELOPE)))
+        if begun:
+            self._catalog.opened_together(begun)

@@ -1,5 +1,7 @@
 """The catalog, as the spool wants to be told: an adapter between two rooms."""
 
+from collections.abc import Sequence
+
 from vault.catalog.recordings import Recordings
 from vault.catalog.values import OpenRecording, StoredObject
 from vault.spool.files import MANIFEST
@@ -15,17 +17,11 @@ class RecordingRows:
 
     def opened(self, order: SpoolOrder, envelope: bytes) -> None:
         """Insert row and envelope."""
-        self._recordings.open(
-            OpenRecording(
-                id=order.recording_id,
-                device_id=order.device_id,
-                workgroup_id=order.workgroup_id,
-                agent_id=order.agent_id,
-                day=order.day,
-                kid=order.kid,
-                envelope=envelope,
-            )
-        )
+        self._recordings.open(_begun(order, envelope))
+
+    def opened_together(self, begun: Sequence[tuple[SpoolOrder, bytes]]) -> None:
+        """Insert all rows and envelopes in one transaction."""
+        self._recordings.open(*(_begun(order, envelope) for order, envelope in begun))
 
     def captured(self, recording: ShippedRecording) -> None:
         """Note what the store holds."""
@@ -37,6 +33,18 @@ class RecordingRows:
             how=recording.how,
             summary=recording.streams,
         )
+
+
+def _begun(order: SpoolOrder, envelope: bytes) -> OpenRecording:
+    return OpenRecording(
+        id=order.recording_id,
+        device_id=order.device_id,
+        workgroup_id=order.workgroup_id,
+        agent_id=order.agent_id,
+        day=order.day,
+        kid=order.kid,
+        envelope=envelope,
+    )
 
 
 def _stored(shipped: ShippedObject) -> StoredObject:

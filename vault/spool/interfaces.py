@@ -1,5 +1,6 @@
 """What the shipper is handed: a catalog that can be told, in the spool's words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,7 +36,7 @@ class ShippedRecording:
 class CatalogIntake(Protocol):
     """Rows for recordings, from their first moment on.
 
-    Both calls block, are repeated until they succeed, and MUST be idempotent:
+    All calls block, are repeated until they succeed, and MUST be idempotent:
     each returns only when the row is committed.
     """
 
@@ -45,6 +46,10 @@ class CatalogIntake(Protocol):
         Raises:
             DatabaseUnavailableError: Safe to repeat.
         """
+        ...
+
+    def opened_together(self, begun: Sequence[tuple[SpoolOrder, bytes]]) -> None:
+        """As `opened`, for all of *begun* or, on any error, for none."""
         ...
 
     def captured(self, recording: ShippedRecording) -> None:

@@ -1,7 +1,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,10 @@ class Catalog:
     def opened(self, order: SpoolOrder, envelope: bytes) -> None:
         assert b"envelope" == envelope
         self.opened_ids.append(order.recording_id)
+
+    def opened_together(self, begun: Sequence[tuple[SpoolOrder, bytes]]) -> None:
+        for order, envelope in begun:
+            self.opened(order, envelope)
 
     def captured(self, recording: ShippedRecording) -> None:
         self.rows.append(recording)
