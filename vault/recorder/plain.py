@@ -24,21 +24,32 @@ from vault.sip.sdp import SessionDescription
 T = TypeVar("T")
 
 
+_writers: Final[dict[type, Callable[[Any], object]]] = {}
+"By type, as each is looked up once: every call that begins is written twice."
+
+
 def plain(value: object) -> object:
     """Return *value* as lists, objects, text and numbers."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, SessionDescription):
-        return {
-            each.name: plain(getattr(value, each.name))
-            for each in dataclasses.fields(value)
-        }
-    if isinstance(value, Mapping):
-        return {key: plain(one) for key, one in value.items()}
-    if isinstance(value, (tuple, frozenset)):
-        return [plain(one) for one in value]
-    for kind, write, _ in _WRITTEN:
-        if isinstance(value, kind):
-            return write(value)
-    return value
+    kind = type(value)
+    write = _writers.get(kind)
+    if write is None:
+        write = _writers[kind] = _writer(kind)
+    return write(value)
+
+
+def _writer(kind: type) -> Callable[[Any], object]:
+    """Return how values of *kind* are written."""
+    if dataclasses.is_dataclass(kind) and not issubclass(kind, SessionDescription):
+        names = tuple(each.name for each in dataclasses.fields(kind))
+        return lambda one: {name: plain(getattr(one, name)) for name in names}
+    if issubclass(kind, Mapping):
+        return lambda one: {key: plain(each) for key, each in one.items()}
+    if issubclass(kind, (tuple, frozenset)):
+        return lambda one: [plain(each) for each in one]
+    for written, write, _ in _WRITTEN:
+        if issubclass(kind, written):
+            return write
+    return lambda one: one
 
 
 def made(kind: type[T], said: object) -> T:

@@ -31,6 +31,8 @@ REASONS: Final = ("clock", "keys", "disk", "media", "spool", "outbox", "ports")
 "Labels of what was refused, for metrics: few, and the same in every version."
 
 _SAY_EVERY_S: Final = 10.0
+_LOOK_EVERY_S: Final = 0.1
+"For room on the disk; what so few calls need is small beside the spool's reserve."
 _log = structlog.get_logger()
 
 
@@ -43,6 +45,7 @@ class Preflight:
         self._parts = parts
         self._clock = clock
         self._said_s: dict[str, float] = {}
+        self._roomy_s = -_LOOK_EVERY_S
         self.refused: Counter[str] = Counter()
         "By reason, since the start."
         self.clock_check = ClockCheck(
@@ -103,10 +106,14 @@ class Preflight:
                 look()
             except VaultError as error:
                 return reason, error
+        now_s = time.monotonic()
+        if now_s - self._roomy_s < _LOOK_EVERY_S:
+            return None
         try:
             await asyncio.to_thread(parts.spool.check_room)
         except VaultError as error:
             return "spool", error
+        self._roomy_s = now_s
         return None
 
     def _check_keys(self) -> None:

@@ -24,6 +24,7 @@ Left to others: unwrapping (`vault.sealing.unwrap`), where envelopes rest
 Spec: RFC 9180, section 6.1; docs/reference/formats/envelope.md
 """
 
+import functools
 import hashlib
 import os
 from collections.abc import Sequence
@@ -182,7 +183,9 @@ def _wrap_one(
     return WrappedKey(alg=ALG_XWING, kid=recipient.kid, ct=ct)
 
 
+@functools.lru_cache(maxsize=_MAX_RECIPIENTS)
 def _usable_key(recipient: Recipient) -> xwing.PublicKey:
+    # Remembered by everything in it: each call asks twice, and rosters change rarely.
     # The kid is computed and not believed: a recipient under a false name
     # would make an envelope that nobody finds the key for.
     kid = kid_of(recipient.public_key)

@@ -36,6 +36,8 @@ from vault.spool.order import SpoolOrder
 
 STRANGERS: Final = "spool.strangers.ignored"
 _USAGE_AGE_S: Final = 1.0
+_USAGE_SHARE: Final = 0.05
+"Of the time that may go into looking."
 _SHOWN: Final = 5
 _OWN: Final = frozenset(
     {".lock", ".outbox", ".ended", ".shipping", ".alarm", "lost+found"}
@@ -50,7 +52,8 @@ class Spool:
         self.config = config
         self.disk = SpoolDisk(config)
         self._lock: int | None = None
-        self._usage: tuple[float, int] = (-_USAGE_AGE_S, 0)
+        self._usage: tuple[float, int] = (0.0, 0)
+        "When to look again, and what was found."
 
     def open(self) -> Self:
         """Make the folder if needed and take its lock.
@@ -79,7 +82,7 @@ class Spool:
             os.close(lock)
             raise ConfigurationError(f"another tap uses the spool {folder}") from None
         self._lock = lock
-        self._usage = (-_USAGE_AGE_S, 0)
+        self._usage = (0.0, 0)
         with translated("the spool"):
             self._sweep()
             self.disk.open()
@@ -89,7 +92,14 @@ class Spool:
     def _sweep(self) -> None:
         """Remove what crashes left; say what is not ours and leave it alone."""
         strangers = []
+        for name in (".outbox", ".ended"):
+            with (
+                contextlib.suppress(OSError, IntegrityError),
+                descriptors.folder(self.config.directory / name) as inner,
+            ):
+                descriptors.tidy(inner)
         with descriptors.folder(self.config.directory) as at:
+            descriptors.tidy(at)
             for name in descriptors.names(at):
                 if name.startswith(FREED):
                     descriptors.clear(at, name)
@@ -174,11 +184,16 @@ class Spool:
         return sorted(found)
 
     def used_bytes(self) -> int:
-        """Return the octets that wait here; at most a second old."""
-        now = time.monotonic()
-        if now - self._usage[0] >= _USAGE_AGE_S:
+        """Return the octets that wait here.
+
+        At most a second old, or longer where many thousand files are looked at.
+        """
+        now_s = time.monotonic()
+        if now_s >= self._usage[0]:
             total = sum(self.folder(one).size_bytes() for one in self.recordings())
-            self._usage = (now, total)
+            took_s = time.monotonic() - now_s
+            due_s = now_s + max(_USAGE_AGE_S, took_s / _USAGE_SHARE)
+            self._usage = (due_s, total)
         return self._usage[1]
 
     def check_room(self) -> None:
