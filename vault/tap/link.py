@@ -74,6 +74,8 @@ class WorkerLink:
         self._ready: asyncio.Future[Fields] = self._loop.create_future()
         self._born_s = self.heard_s = time.monotonic()
         self.missing: tuple[str, ...] = ()
+        self.streams = 0
+        "Of running calls that it has; `vault.tap.open_call` counts them."
         self.is_alive = True
         self._loop.add_reader(self._end, self.read)
 

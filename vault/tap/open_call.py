@@ -10,7 +10,7 @@ Left to others: telling workers (`vault.tap.pool`).
 import asyncio
 import base64
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import Final
 
@@ -57,8 +57,8 @@ class OpenCall:
         self.dek = dek
         self.open_part = open_part
         self.page = page
-        self.link: WorkerLink | None = None
-        "The worker that has the call, or had it when it ended."
+        self._link: WorkerLink | None = None
+        self._charged = 0
         self.lock = asyncio.Lock()
         self.paused = False
         self.streams: dict[int, StreamOrder] = {}
@@ -118,6 +118,28 @@ class OpenCall:
         except (KeyError, TypeError, ValueError, NotFoundError):
             raise InvalidInputError("a call page without a call") from None
         return call
+
+    @property
+    def link(self) -> WorkerLink | None:
+        """The worker that has the call, or had it when it ended."""
+        return self._link
+
+    @link.setter
+    def link(self, link: WorkerLink | None) -> None:
+        self.charge(0)
+        self._link = link
+        self.charge(len(self.streams) if self.how is None else 0)
+
+    def charge(self, streams: int) -> None:
+        """Let its worker count *streams* streams for this call: 0 when it is over."""
+        if self._link is not None:
+            self._link.streams += streams - self._charged
+            self._charged = streams
+
+    def add(self, streams: Iterable[StreamOrder]) -> None:
+        """Have further streams."""
+        self.streams.update({stream.index: stream for stream in streams})
+        self.charge(len(self.streams))
 
     def keep(self) -> None:
         """Write on the page what another supervisor needs."""

@@ -72,7 +72,7 @@ class Placement:
     def loads(self) -> list[WorkerLoad]:
         """Return how busy the workers are that are alive."""
         return [
-            self._capacity.load(link.pid, self._load(link))
+            self._capacity.load(link.pid, link.streams)
             for link in self.crew.links
             if link.is_alive
         ]
@@ -148,11 +148,8 @@ class Placement:
 
     def _burden(self, link: WorkerLink) -> int:
         # One that is behind comes last; a call that runs already needs one anyhow.
-        load = self._capacity.load(link.pid, self._load(link))
+        load = self._capacity.load(link.pid, link.streams)
         return load.streams + (0 if self._capacity.has_room(load, 1) else _BEHIND)
-
-    def _load(self, link: WorkerLink) -> int:
-        return sum(len(c.streams) for c in self._calls.values() if c.link is link)
 
     # -- what workers say --------------------------------------------------
 

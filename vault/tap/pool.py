@@ -143,16 +143,13 @@ class MediaPool:
 
     def standing(self) -> TapStanding:
         """Return figures for metrics and readiness; asks no worker."""
-        totals = self._totals
-        for call in self._calls.values():
-            totals += Totals.of(self._counted(call))
         return TapStanding(
             calls=len(self._calls),
             workers=tuple(self._placement.loads()),
             workers_wanted=self._config.worker_count,
             streams_per_worker=self._config.streams_per_worker,
             free_pairs=self._sockets.free,
-            totals=totals,
+            totals=self._totals + self._running_totals(),
         )
 
     def reserve(self, streams: int) -> list[PortPair]:
@@ -245,8 +242,8 @@ class MediaPool:
             fds = []
             for stream in streams:
                 self._fit_buffer(stream)
-                call.streams[stream.index] = stream
                 fds += self._placement.fds(stream)
+            call.add(streams)
             call.keep()
             if self._store is not None:
                 self._store.keep(_name(call), fds)
@@ -302,6 +299,7 @@ class MediaPool:
             finally:
                 del self._calls[recording_id]
                 self._ended[recording_id] = call
+                call.charge(0)
                 self.release([stream.ports for stream in call.streams.values()])
 
     def forget(self, recording_id: RecordingId) -> None:
@@ -364,6 +362,24 @@ class MediaPool:
                 else self._drops(stream),
             )
             for index, stream in sorted(call.streams.items())
+        )
+
+    def _running_totals(self) -> Totals:
+        # Sums of plain numbers: this is asked again and again, about every call.
+        authentic = rejected = kernel_drops = source_moves = 0
+        for call in self._calls.values():
+            for index, stream in call.streams.items():
+                seen = call.latest.get(index) or call.counted(index)
+                authentic += seen.authentic
+                source_moves += seen.source_moves
+                kernel_drops += self._drops(stream)
+                if seen.rejected:
+                    rejected += sum(seen.rejected.values())
+        return Totals(
+            authentic=authentic,
+            rejected=rejected,
+            kernel_drops=kernel_drops,
+            source_moves=source_moves,
         )
 
     def _drops(self, stream: StreamOrder) -> int:

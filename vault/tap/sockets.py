@@ -81,6 +81,8 @@ class PortAllocator:
         self._clock = clock
         self._next = 0
         self._used: dict[int, BoundPair] = {}
+        self._strange = 0
+        "Used pairs that do not lie in the range."
         self._cooling: deque[tuple[float, int]] = deque()
         self._cool: set[int] = set()
 
@@ -123,6 +125,7 @@ class PortAllocator:
         ports = PortPair(address=self._address, rtp=low, rtcp=high)
         pair = BoundPair(ports=ports, rtp=rtp, rtcp=rtcp)
         self._used[low] = pair
+        self._strange += low not in self._pairs
         return pair
 
     @property
@@ -132,7 +135,7 @@ class PortAllocator:
         Some of them may turn out to be held by another program.
         """
         self._warm_up()
-        own = sum(1 for port in self._used if port in self._pairs)
+        own = len(self._used) - self._strange
         return len(self._pairs) - own - len(self._cool)
 
     @property
@@ -156,12 +159,15 @@ class PortAllocator:
             if ports.rtp in self._pairs:
                 self._cooling.append((self._clock() + self._cool_down_s, ports.rtp))
                 self._cool.add(ports.rtp)
+            else:
+                self._strange -= 1
 
     def close(self) -> None:
         """Close every socket."""
         for pair in self._used.values():
             pair.close()
         self._used.clear()
+        self._strange = 0
 
     def _warm_up(self) -> None:
         now_s = self._clock()
