@@ -43,6 +43,7 @@ _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _MAKE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _INCOMING: Final = ".incoming"
 _SWEEP_AGE_S: Final = 86_400
+_REMEMBERED: Final = 10_000
 _ATTEMPTS: Final = 8
 "Times that a folder may vanish under a put because the last object in it went."
 
@@ -57,6 +58,8 @@ class DirectoryStore:
             StoreUnavailableError: It cannot be made.
         """
         self._folder = folder
+        self._durable = set[str]()
+        "Folders that are known to be."
         with _translated("the store's folder"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with suppress(FileExistsError):
@@ -80,6 +83,8 @@ class DirectoryStore:
         def publish(incoming: int, name: str, folder: int, target: str) -> None:
             os.link(name, target, src_dir_fd=incoming, dst_dir_fd=folder)
             os.unlink(name, dir_fd=incoming)
+            with _undone(target, folder):
+                os.fsync(folder)
 
         def fill(file: BinaryIO) -> None:
             found = _copy(body, file, size)
@@ -145,15 +150,22 @@ class DirectoryStore:
         try:
             with self._opened(key) as (descriptor, found):
                 same = found == size and _digest(descriptor) == sha256
-                # A crash may have come between the link and its sync.
-                os.fsync(descriptor)
-            with self._parent(key, make=False) as (folder, _):
-                os.fsync(folder)
+                if same:
+                    self._sync_held(key, descriptor)
         except NotFoundError:
             return False
         if not same:
             raise ConflictError(f"{key} holds other content")
         return True
+
+    def _sync_held(self, key: ObjectKey, descriptor: int) -> None:
+        """Make an object durable: a crash may have come between link and sync."""
+        with (
+            self._parent(key, make=True) as (folder, name),
+            _undone(name, folder),
+        ):
+            os.fsync(descriptor)
+            os.fsync(folder)
 
     def _write(
         self,
@@ -178,7 +190,6 @@ class DirectoryStore:
             try:
                 with self._parent(key, make=True) as (folder, name):
                     into(folder, name)
-                    os.fsync(folder)
             except (FileNotFoundError, NotFoundError):
                 # Its folder was empty and somebody's delete took it away.
                 if attempt == _ATTEMPTS - 1:
@@ -207,13 +218,41 @@ class DirectoryStore:
     def _parent(self, key: ObjectKey, *, make: bool) -> Iterator[tuple[int, str]]:
         """Open the folder of *key*, one step at a time and through no link."""
         *steps, name = str(key).split("/")
-        folder = os.open(self._folder, _ROOT)
+        folder, path = os.open(self._folder, _ROOT), ""
         try:
             for step in steps:
-                folder = _step(folder, step, make=make)
+                path += f"{step}/"
+                if make and path not in self._durable:
+                    self._make(folder, step, path)
+                folder = self._step(folder, step, path)
             yield folder, name
         finally:
             os.close(folder)
+
+    def _make(self, folder: int, step: str, path: str) -> None:
+        """Make folder *step* in *folder*, durably."""
+        with suppress(FileExistsError):
+            os.mkdir(step, 0o700, dir_fd=folder)
+        try:
+            # Where it is there already, too: who made it may have died before this.
+            os.fsync(folder)
+        except OSError:
+            with suppress(OSError):
+                os.rmdir(step, dir_fd=folder)
+            raise
+        if len(self._durable) > _REMEMBERED:
+            self._durable.clear()
+        self._durable.add(path)
+
+    def _step(self, folder: int, step: str, path: str) -> int:
+        """Open *step* inside *folder*, which is closed; the new one is the caller's."""
+        try:
+            inner = os.open(step, _FOLDER, dir_fd=folder)
+        except FileNotFoundError:
+            self._durable.discard(path)
+            raise NotFoundError("no such object") from None
+        os.close(folder)
+        return inner
 
     def _incoming(self) -> AbstractContextManager[int]:
         return _closing(os.open(self._folder / _INCOMING, _FOLDER))
@@ -263,18 +302,19 @@ def _take_over(incoming: int, name: str, folder: int, target: str) -> None:
     os.rename(name, target, src_dir_fd=incoming, dst_dir_fd=folder)
 
 
-def _step(folder: int, step: str, *, make: bool) -> int:
-    """Open *step* inside *folder*, which is closed; the new one is the caller's."""
-    if make:
-        with suppress(FileExistsError):
-            os.mkdir(step, 0o700, dir_fd=folder)
-            os.fsync(folder)
+@contextmanager
+def _undone(name: str, folder: int) -> Iterator[None]:
+    """Take *name* away where it cannot be made durable.
+
+    Asked again, the kernel would say yes, whether it has the octets or not.  So whoever
+    puts them puts another file the next time.
+    """
     try:
-        inner = os.open(step, _FOLDER, dir_fd=folder)
-    except FileNotFoundError:
-        raise NotFoundError("no such object") from None
-    os.close(folder)
-    return inner
+        yield
+    except OSError:
+        with suppress(OSError):
+            os.unlink(name, dir_fd=folder)
+        raise
 
 
 @contextmanager
