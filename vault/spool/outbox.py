@@ -34,6 +34,7 @@ from vault.core.errors import (
     InvalidInputError,
     NotFoundError,
     SpoolFullError,
+    UnavailableError,
     VaultError,
 )
 from vault.spool.backoff import Backoff
@@ -111,7 +112,12 @@ class Outbox:
         Raises:
             As `post`; the future raises `UnavailableError`.
         """
-        return self._post(draft)[1]
+        durable = self._post(draft)[1]
+        if self._disk is not None and self._disk.failure:
+            # The leaf was synced by itself; what was written before it was not.
+            durable = Future()
+            durable.set_exception(UnavailableError(f"spool: {self._disk.failure}"))
+        return durable
 
     def _post(self, draft: Draft) -> "tuple[int, Future[None]]":
         if draft.text:
