@@ -202,6 +202,31 @@ class TestASenderThatMoves:
         assert line.stream.count.authentic == before + 10
 
 
+class TestACallThatEndsInAFlood:
+    def test_counts_and_keeps_what_came_from_elsewhere_and_leaves_nothing_behind(
+        self, lines: Callable[..., UdpLine]
+    ) -> None:
+        """
+        What is taken in behind the last chunk would be sealed by the next sweep,
+        into a part that is closed: the worker would end, and with it all calls.
+        """
+        line = lines()
+        line.send_rtp(1)
+        line.tick()
+        line.tick(2.0)
+        forged = [b"\x80\x00" + os.urandom(170) for _ in range(100)]
+        with line.peer() as flooder:
+            for packet in forged:
+                flooder.sendto(packet, line.addresses[0])
+
+            line.close()
+        line.tick(0.2)
+        line.tick(3.0)
+
+        assert rejected(line) == {"unauthenticated": 100}
+        assert line.octets(Kind.UNDECRYPTABLE) == forged
+
+
 class TestTwoSendersAtOnce:
     def test_are_both_taken_in_and_the_lock_stays_open(
         self, lines: Callable[..., UdpLine]

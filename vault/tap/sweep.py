@@ -152,6 +152,9 @@ class Sweep:
         """End a call; whether its part got its last chunk."""
         self.drain(call)
         for stream in call.streams.values():
+            # Before the last doubt: nothing may be taken in behind the last chunk.
+            for port in stream.ports:
+                self._close_stray(port)
             self._trials.give_up(stream, self._clock())
         self._write_marked()
         call.note(Event.END, members={"how": how})
@@ -201,9 +204,9 @@ class Sweep:
         is_video = port.stream.order.media == "video"
         (self._video if is_video else self._audio).unregister(port.fd)
         del self._by_fd[port.fd]
-        self._close_stray(port)
         for ports in (self._unguarded, self._shared, self._touched.moved):
-            if port in ports:
+            # A port that moved twice in one sweep is there twice.
+            while port in ports:
                 ports.remove(port)
         os.close(port.fd)
 
