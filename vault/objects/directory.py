@@ -300,6 +300,7 @@ class DirectoryStore:
 
 def _take_over(incoming: int, name: str, folder: int, target: str) -> None:
     os.rename(name, target, src_dir_fd=incoming, dst_dir_fd=folder)
+    os.fsync(folder)
 
 
 @contextmanager
