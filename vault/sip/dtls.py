@@ -32,7 +32,7 @@ from typing import Final
 
 from vault.core.errors import MalformedSignallingError, UnsupportedOfferError
 from vault.core.secrets import SecretBytes
-from vault.sip.sdp import Line, MediaSection, SessionDescription
+from vault.sip.sdp import Line, MediaSection, SessionDescription, attributes
 
 PROFILES: Final = frozenset({"UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"})
 
@@ -132,12 +132,12 @@ def read_dtls(
     # 3. Who speaks first: never we.
     _check_setup(description, section)
     # 4. One port: a port for RTCP would need a handshake of its own (ADR 0010).
-    if not _own(section.lines, "rtcp-mux"):
+    if not attributes(section.lines, "rtcp-mux"):
         raise UnsupportedOfferError(
             "DTLS-SRTP without a=rtcp-mux is refused", line=section.number
         )
     # 5. What our answer will name.
-    _value(_own(section.lines, "mid"), _TOKEN, "mid")
+    _value(attributes(section.lines, "mid"), _TOKEN, "mid")
     return DtlsOffer(
         fingerprints=fingerprints,
         ice=_ice(description, section),
@@ -147,7 +147,7 @@ def read_dtls(
 
 def mid_of(section: MediaSection) -> str:
     """Return the ``a=mid`` of *section*, empty where it has none that is a token."""
-    lines = _own(section.lines, "mid")
+    lines = attributes(section.lines, "mid")
     mid = lines[0].attribute[1] if lines else ""
     return mid if _TOKEN.fullmatch(mid) else ""
 
@@ -191,7 +191,7 @@ def answered_head(
     if any(dtls.ice is not None for _, dtls in taken):
         lines.append(_attribute("ice-lite"))
     mids = {mid_of(description.media[index]): index for index, _ in taken}
-    for group in _own(description.lines, "group"):
+    for group in attributes(description.lines, "group"):
         words = group.attribute[1].split()
         ours = [mid for mid in words[1:] if mid in mids]
         if words[:1] == ["BUNDLE"] and ours:
@@ -255,7 +255,7 @@ def _ice(description: SessionDescription, section: MediaSection) -> IceOffer | N
         raise MalformedSignallingError(
             "a=ice-ufrag and a=ice-pwd come together", line=section.number
         )
-    lite = bool(_own(description.lines, "ice-lite"))
+    lite = bool(attributes(description.lines, "ice-lite"))
     return IceOffer(ufrag=ufrag, password=password, lite=lite)
 
 
@@ -281,11 +281,7 @@ def _effective(
     description: SessionDescription, section: MediaSection, name: str
 ) -> list[Line]:
     """Return the section's own lines, else those of the session (RFC 8866, 5.13)."""
-    return _own(section.lines, name) or _own(description.lines, name)
-
-
-def _own(lines: Sequence[Line], name: str) -> list[Line]:
-    return [line for line in lines if line.type == "a" and line.attribute[0] == name]
+    return attributes(section.lines, name) or attributes(description.lines, name)
 
 
 def _line_of(description: SessionDescription, section: MediaSection, name: str) -> int:

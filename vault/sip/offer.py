@@ -31,7 +31,7 @@ from typing import Final
 
 from vault.core.errors import MalformedSignallingError, UnsupportedOfferError
 from vault.core.flow import NOTHING_ALLOWED, Allowance
-from vault.core.media import STATIC_PAYLOADS, PayloadFormat, SrtpSuite
+from vault.core.media import PayloadFormat, SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.sip.connection import Remote, remote_of
 from vault.sip.dtls import (
@@ -42,20 +42,13 @@ from vault.sip.dtls import (
     mid_of,
     read_dtls,
 )
+from vault.sip.payloads import payloads_of
 from vault.sip.sdes import Crypto, NamedKey, choose, refusal
-from vault.sip.sdp import Line, MediaSection, SessionDescription
+from vault.sip.sdp import Line, MediaSection, SessionDescription, attributes
 
 _PLAIN_PROFILES: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
 _PROFILES: Final = _PLAIN_PROFILES | {"RTP/SAVP", "RTP/SAVPF"}
 _TAKEN: Final = frozenset({"audio", "video"})
-_MAX_PAYLOAD_TYPE: Final = 127
-_MAX_FMTP: Final = 512
-_PAYLOAD_TYPE: Final = re.compile(r"[0-9]{1,3}")
-_RTPMAP: Final = re.compile(
-    r"([0-9]{1,3}) +([A-Za-z0-9!#$%&'*+._`{|}~^-]{1,64})"
-    r" */ *([0-9]{1,7})(?: */ *([0-9]{1,3}))?"
-)
-_FMTP: Final = re.compile(r"([0-9]{1,3}) +([\x20-\x7e]+)")
 _LABEL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,64}")
 _DEFAULT_LABELS: Final = ("agent", "customer")
 _SCREEN: Final = "screen"
@@ -166,7 +159,7 @@ def read_offer(
         crypto = _crypto(section, allowed)
         dtls = read_dtls(description, section) if section.media in _TAKEN else None
         protected = crypto is not None or dtls is not None
-        payloads = _payloads(section) if protected else ()
+        payloads = payloads_of(section) if protected else ()
         if payloads:
             streams.append(
                 OfferedStream(
@@ -175,7 +168,7 @@ def read_offer(
                     label=names[index],
                     crypto=crypto,
                     payloads=payloads,
-                    rtcp_mux=bool(_attributes(section, "rtcp-mux")),
+                    rtcp_mux=bool(attributes(section.lines, "rtcp-mux")),
                     direction=_direction(section.lines, default),
                     remote=remote_of(description, section, origin=origin),
                     dtls=dtls,
@@ -235,7 +228,7 @@ def _crypto(section: MediaSection, allowed: frozenset[Allowance]) -> Crypto | No
         UnsupportedOfferError: We would take it, but under none of its keys.
     """
     # 1. A broken line is the whole offer's fault, also where it is declined.
-    lines = _attributes(section, "crypto")
+    lines = attributes(section.lines, "crypto")
     crypto = choose(lines, allowed)
     # 2. Media that we know, switched on, over RTP on UDP.
     profile = section.profile.upper()
@@ -253,58 +246,11 @@ def _crypto(section: MediaSection, allowed: frozenset[Allowance]) -> Crypto | No
     return _PLAIN if plain else None
 
 
-def _attributes(section: MediaSection, name: str) -> list[Line]:
-    return [
-        line for line in section.lines if line.type == "a" and line.attribute[0] == name
-    ]
-
-
 def _direction(lines: Sequence[Line], default: MediaDirection) -> MediaDirection:
     for line in lines:
         if line.type == "a" and line.attribute[0] in set(MediaDirection):
             return MediaDirection(line.attribute[0])
     return default
-
-
-def _payloads(section: MediaSection) -> tuple[PayloadFormat, ...]:
-    mapped = [_rtpmap(line) for line in _attributes(section, "rtpmap")]
-    maps = {found.payload_type: found for found in mapped}
-    fmtps = dict(_fmtp(line) for line in _attributes(section, "fmtp"))
-    payloads: dict[int, PayloadFormat] = {}
-    for text in section.formats:
-        number = int(text) if _PAYLOAD_TYPE.fullmatch(text) else _MAX_PAYLOAD_TYPE + 1
-        if number > _MAX_PAYLOAD_TYPE:
-            raise MalformedSignallingError("no payload type", line=section.number)
-        # A dynamic type without a map is captured all the same; its clock is a
-        # guess that only the renderer could miss, and it plays no unknown codec.
-        known = maps.get(number) or STATIC_PAYLOADS.get(number)
-        payloads[number] = PayloadFormat(
-            payload_type=number,
-            encoding=known.encoding if known else "unknown",
-            clock_rate_hz=known.clock_rate_hz if known else 8000,
-            channels=known.channels if known else 1,
-            fmtp=fmtps.get(number, ""),
-        )
-    return tuple(payloads.values())
-
-
-def _rtpmap(line: Line) -> PayloadFormat:
-    match = _RTPMAP.fullmatch(line.attribute[1])
-    if match is None or int(match[3]) == 0 or int(match[1]) > _MAX_PAYLOAD_TYPE:
-        raise MalformedSignallingError("not an rtpmap", line=line.number)
-    return PayloadFormat(
-        payload_type=int(match[1]),
-        encoding=match[2],
-        clock_rate_hz=int(match[3]),
-        channels=max(1, int(match[4] or 1)),
-    )
-
-
-def _fmtp(line: Line) -> tuple[int, str]:
-    match = _FMTP.fullmatch(line.attribute[1])
-    if match is None or len(match[2]) > _MAX_FMTP:
-        raise MalformedSignallingError("not an fmtp, or too long", line=line.number)
-    return int(match[1]), match[2]
 
 
 def _labels(media: Sequence[MediaSection], given: Sequence[str]) -> list[str]:
@@ -313,7 +259,7 @@ def _labels(media: Sequence[MediaSection], given: Sequence[str]) -> list[str]:
     audio = 0
     for index, section in enumerate(media):
         audio += section.media == "audio"
-        own = [_label(line) for line in _attributes(section, "label")]
+        own = [_label(line) for line in attributes(section.lines, "label")]
         if own:
             name = own[0]
         elif index < len(given) and given[index]:
@@ -397,7 +343,7 @@ def _protection(
 def _named(section: MediaSection) -> tuple[Line, ...]:
     """Return the names that a section keeps in its answer, declined or not."""
     mid = mid_of(section)
-    lines = _attributes(section, "label")[:1]
+    lines = attributes(section.lines, "label")[:1]
     names = [_attribute("label", line.attribute[1]) for line in lines]
     return (*names, *([_attribute("mid", mid)] if mid else []))
 

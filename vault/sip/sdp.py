@@ -17,6 +17,7 @@ Spec: RFC 8866.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Self
@@ -114,6 +115,11 @@ class SessionDescription:
                 for start, end in pairwise([*starts, len(lines)])
             ),
         )
+
+
+def attributes(lines: Iterable[Line], name: str) -> list[Line]:
+    """Return the ``a=`` lines called *name*."""
+    return [line for line in lines if line.type == "a" and line.attribute[0] == name]
 
 
 def _lines(text: str) -> list[Line]:
