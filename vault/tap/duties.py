@@ -132,6 +132,8 @@ class Duties:
     def _open(self, order: Fields, fds: list[int]) -> None:
         recording_id = RecordingId(order["call"])
         try:
+            # Where this process has no descriptors left, some of them are missing.
+            streams = _streams(order, fds[2:])
             page = PageWriter(fds[1])
         except BaseException:
             control.close_all(fds)
@@ -144,7 +146,7 @@ class Duties:
             paused=order["paused"],
             page=page,
         )
-        self._sweep.add_call(call, _streams(order, fds[2:]), order["gap"])
+        self._sweep.add_call(call, streams, order["gap"])
 
     # -- ends --------------------------------------------------------------
 
