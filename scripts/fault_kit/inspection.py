@@ -27,6 +27,7 @@ from vault.sealing.reader import open_sealed
 from vault.sealing.unfinished import UnfinishedReader
 from vault.sealing.unwrap import unwrap
 from vault.spool.spool import Spool
+from vault.tap.capture import parse_records
 
 _LEFT_OVER = (".freed-", ".new")
 _ONCE = ("recording.started", "recording.captured")
@@ -137,16 +138,25 @@ class _Look:
                 found[part] = open_sealed(octets, key=dek, context=bound)
             if one.chunks < sealed.get(str(part), 0):
                 self.states.append(f"{recording_id}: {one.name} lost chunks")
+        whole = recording_id in self._ledger.whole
         for part, octets in found.items():
-            fed = b"".join(record(part, number) for number in range(RECORDS))
-            if not fed.startswith(octets):
+            if not _is_fed(part, octets, whole=whole):
                 self.states.append(f"{recording_id}: part {part} is not what was fed")
-            if recording_id in self._ledger.whole and octets != fed:
-                self.states.append(f"{recording_id}: part {part} is not whole")
         if len(found) < len(sealed):
             # An empty one is none: nothing of it was ever written.
             lost = [one for one in sealed if sealed[one] and int(one) not in found]
             self.states += [f"{recording_id}: part {one} is gone" for one in lost]
+
+
+def _is_fed(part: int, octets: bytes, *, whole: bool) -> bool:
+    """Return whether *octets* are what was fed, from one packet on; all if *whole*."""
+    records = list(parse_records(octets))
+    if not records:
+        return record(part, 0).startswith(octets)
+    # A part that follows one that failed begins where that one ended.
+    first = records[0].arrival_ns
+    fed = b"".join(record(part, number) for number in range(first, RECORDS))
+    return octets == fed if whole else fed.startswith(octets)
 
 
 class _Octets:

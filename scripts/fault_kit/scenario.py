@@ -212,6 +212,7 @@ class Talk:
         self._reports: list[PartReport] = []
         self._part: Part | None = None
         self._number = 1
+        process.spool.check_room()
         self.session = _begun(process)
         try:
             self._open(session_part=1)
@@ -281,10 +282,12 @@ class Talk:
             how=how,
         )
         manifest = _tried(lambda: finish(self.session, report, KEY))
+        if how is not HowEnded.BYE:
+            return  # nobody was answered, so that nobody hangs up
         self._process.line.say(
             ended=self.session.recording_id,
             how=manifest.how.value,
-            whole=int(report.complete and how is HowEnded.BYE),
+            whole=int(report.complete),
         )
 
     def _open(self, *, session_part: int) -> None:

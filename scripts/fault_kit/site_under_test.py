@@ -120,6 +120,8 @@ class Site:
         self._passphrase.chmod(0o600)
         self.forks = f"127.0.0.1:{_free_port()}"
         self.tap: subprocess.Popen[bytes] | None = None
+        self._warden: subprocess.Popen[bytes] | None = None
+        self._spool: Spool | None = None
         self.deaths = 0
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("CALLVAULT_")},
@@ -169,6 +171,17 @@ class Site:
                 start_new_session=True,
             )
         until(self._takes_calls, f"the tap takes calls (see {self.log})")
+
+    def start_warden(self) -> None:
+        """Start a warden, without which nothing is freed."""
+        with self.log.open("ab") as log:
+            self._warden = subprocess.Popen(
+                [sys.executable, "-m", "vault", "warden"],
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     def _takes_calls(self) -> bool:
         assert self.tap is not None
@@ -239,6 +252,10 @@ class Site:
         for pid in self.media_workers():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        if self._warden is not None:
+            self._warden.terminate()
+            self._warden.wait()
+            self._warden = None
 
     # ----------------------------------------------------------------- calls
 
@@ -249,6 +266,9 @@ class Site:
 
     def _begin(self) -> Call:
         answer, call = self._offered()
+        while answer.status_code == 429:  # noqa: PLR2004 - a device may not ask faster
+            time.sleep(float(answer.headers["Retry-After"]))
+            answer, call = self._offered()
         if call is None:
             said = self.log.read_text(errors="replace")[-3000:]
             raise RuntimeError(f"refused: {answer.status_code} {answer.text}: {said}")
@@ -303,7 +323,7 @@ class Site:
 
     def settled(self) -> Spool:
         """Wait until every recording in the spool has a manifest; return the spool."""
-        spool = Spool(self.folder, SecretBytes(self._passphrase.read_bytes()))
+        spool = self.spool()
 
         def done() -> bool:
             return spool.ended() == spool.recordings()
@@ -312,6 +332,20 @@ class Site:
         with contextlib.suppress(RuntimeError):
             until(done, "every recording has ended", SETTLED_S)
         return spool
+
+    def spool(self) -> Spool:
+        """Return the spool; its keyring is unlocked once, which takes much memory."""
+        if self._spool is None:
+            passphrase = SecretBytes(self._passphrase.read_bytes())
+            self._spool = Spool(self.folder, passphrase)
+        return self._spool
+
+    def trail(self) -> list[dict[str, Any]]:
+        """Return the entries of the audit trail."""
+        file = self.folder.parent / "trail.jsonl"
+        file.unlink(missing_ok=True)
+        self._command("audit", "export", "--output", str(file))
+        return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 @contextlib.contextmanager

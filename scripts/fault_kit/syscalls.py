@@ -49,6 +49,8 @@ class Tally:
     "Promises made over something that was written and not synced."
     processes_ended: int = 0
     "By an error that was let through, as at a start on a disk that fails."
+    errors: set[str] = field(default_factory=set)
+    "What they were."
     shown: list[str] = field(default_factory=list)
 
     def add(self, job: Job, outcome: dict[str, Any]) -> None:
@@ -64,6 +66,7 @@ class Tally:
         self.syncs_retried += len(outcome["retried"])
         self.promises_not_synced += len(outcome["early"])
         self.processes_ended += bool(outcome["troubles"])
+        self.errors |= {one.partition("(")[0] for one in outcome["troubles"]}
         bad = {
             name: outcome[name]
             for name in ("states", "unaccounted", "manifests_lost", "retried", "early")
@@ -113,9 +116,12 @@ def sweep(
             for _ in range(doubles)
         ]
         _do(injectors, jobs, tally)
+    # What is lost is told before what might have been.
+    tally.shown.sort(key=lambda text: '"early"' in text)
     for text in tally.shown[:_SHOWN]:
         print(text[:_SHOWN_CHARACTERS], file=sys.stderr)
     found = {name: value for name, value in vars(tally).items() if name != "shown"}
+    found["errors"] = sorted(tally.errors)
     return {
         "family": "syscalls",
         "calls_to_the_kernel": {name: len(calls[name]) for name in calls},

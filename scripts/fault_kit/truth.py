@@ -12,6 +12,7 @@ import itertools
 import json
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from vault.audit.entry import Action
@@ -88,19 +89,26 @@ class Spool:
                     found.add(RecordingId(leaf["recording"]))
         return found
 
-    def kept(self, recording_id: RecordingId, streams: int = 2) -> Kept:
-        """Return what there is of a call.
+    def kept(
+        self,
+        recording_id: RecordingId,
+        *,
+        read: Callable[[RecordingId, str], bytes] | None = None,
+        streams: int = 2,
+    ) -> Kept:
+        """Return what there is of a call, here or where *read* reads its objects.
 
         Raises:
             VaultError: It is not as its manifest says.
         """
-        manifest = self.manifest(recording_id)
-        envelope = Envelope.parse(self._read(recording_id, "envelope"))
+        read = read or self._read
+        manifest = self.manifest(read(recording_id, "manifest"))
+        envelope = Envelope.parse(read(recording_id, "envelope"))
         dek = unwrap(envelope, recording_id, self._keyring)
         legs: list[list[int]] = [[] for _ in range(streams)]
         parts = [one for one in manifest.objects if one.name.startswith("capture/")]
         for part in parts:
-            octets = self._read(recording_id, part.name)
+            octets = read(recording_id, part.name)
             if hashlib.sha256(octets).digest() != part.sha256:
                 raise SealBrokenError(f"{part.name} is not what was signed")
             for record in parse_records(_opened(octets, part.name, recording_id, dek)):
@@ -114,15 +122,14 @@ class Spool:
             counted=tuple(counted.get(i, 0) for i in range(streams)),
         )
 
-    def manifest(self, recording_id: RecordingId) -> Manifest:
-        """Return the manifest of a call, its signature verified."""
+    def manifest(self, octets: bytes) -> Manifest:
+        """Return the manifest in *octets*, its signature verified."""
         roster = verify_roster(
             self._roster.read_bytes(),
             pinned=self._pinned,
             at_least_version=0,
             now=time.time_ns(),
         )
-        octets = self._read(recording_id, "manifest")
         return verify_manifest(octets, roster.tap_keys())
 
     def _read(self, recording_id: RecordingId, name: str) -> bytes:
