@@ -301,19 +301,86 @@ class TestALockedSocket:
         assert line.stream.ports[0].peer != b""
 
 
-class TestRtpAndRtcpOnOnePort:
-    def test_are_never_locked(self, lines: Callable[..., UdpLine]) -> None:
+class TestForgedPacketsFromElsewhere:
+    def test_are_told_from_those_of_the_sender(
+        self, lines: Callable[..., UdpLine]
+    ) -> None:
+        """Or else a stranger could make a whole recording look incomplete."""
         line = lines()
+        sent = []
+        with line.peer() as stranger:
+            for tick in range(20):
+                sent += line.send_rtp(*range(10 * tick, 10 * tick + 10))
+                if tick:
+                    for port in line.addresses:
+                        stranger.sendto(b"\x80\x00" + os.urandom(170), port)
+                line.tick(0.2)
+        line.send(b"\x80\x00" + os.urandom(170))
+        line.tick(0.2)
+
+        line.close()
+
+        assert line.octets(Kind.RTP) == sent
+        assert rejected(line) == {"foreign-source": 38, "unauthenticated": 1}
+        assert len(line.octets(Kind.UNDECRYPTABLE)) == 1
+
+
+class TestASenderThatMovesAndHasAnUnknownKey:
+    def test_has_all_its_packets_kept(self, lines: Callable[..., UdpLine]) -> None:
+        line = lines()
+        line.send_rtp(*range(10))
+        line.tick(0.2)
+        line.move()
+        forged = []
+        for _ in range(20):
+            forged += [b"\x80\x00" + os.urandom(170) for _ in range(10)]
+            for packet in forged[-10:]:
+                line.send(packet)
+            line.tick(0.2)
+
+        line.close()
+
+        assert line.octets(Kind.UNDECRYPTABLE) == forged
+        assert rejected(line) == {"unauthenticated": 200}
+
+
+class TestRtpAndRtcpOnOnePort:
+    def test_are_locked_and_reports_from_elsewhere_move_nothing(
+        self, lines: Callable[..., UdpLine]
+    ) -> None:
+        line = lines()
+        line.sweep.change_stream(line.call, StreamChange(index=0, rtcp_mux=True))
+        sent = []
+        with line.peer() as reporter, line.peer() as flooder:
+            for tick in range(10):
+                sent += line.send_rtp(*range(10 * tick, 10 * tick + 10))
+                report = line.session.protect_rtcp(REPORT)
+                reporter.sendto(report, line.addresses[0])
+                line.tick(0.2)
+                for _ in range(3000):
+                    flooder.sendto(b"\x80\x00" + os.urandom(170), line.addresses[0])
+
+            line.close()
+
+        assert line.octets(Kind.RTP) == sent
+        # They share the way of strangers, so that a flood may cost a report.
+        assert line.octets(Kind.RTCP)
+        assert [(e["port"], e["state"]) for e in line.events()] == [("rtp", "locked")]
+
+    def test_without_a_stray_socket_stay_open(
+        self, lines: Callable[..., UdpLine]
+    ) -> None:
+        line = lines()
+        line.sweep._most_fds = 0
+        line.sweep.change_stream(line.call, StreamChange(index=0, rtcp_mux=True))
         line.send_rtp(1)
         line.tick()
-        line.sweep.change_stream(line.call, StreamChange(index=0, rtcp_mux=True))
         line.move()
         line.send_rtp(2)
         line.tick(0.2)
 
         assert line.stream.count.authentic == 2
         assert [port.peer for port in line.stream.ports] == [b"", b""]
-        assert [port.stray_fd for port in line.stream.ports] == [-1, -1]
 
 
 class TestPlainRtp:

@@ -19,7 +19,6 @@ Spec: RFC 3711, section 3.3.1.
 """
 
 import random
-from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,6 +54,10 @@ class Doubted:
     "Whether to keep it verbatim if it stays unauthenticated."
     triable: bool
     "Whether an unknown rollover counter may be why it failed."
+    is_foreign: bool = False
+    "Whether it came from elsewhere than the media of the stream."
+    failed: Rejection | None = None
+    "Why it failed, where *reason* says no more than that it is foreign."
 
     @property
     def seq(self) -> int:
@@ -80,7 +83,8 @@ class Doubt:
     __slots__ = ("_next_s", "_octets", "_tries", "packets")
 
     def __init__(self) -> None:
-        self.packets: deque[Doubted] = deque()
+        # A list: an empty queue of the other kind takes 700 octets, per stream.
+        self.packets: list[Doubted] = []
         self._octets = 0
         self._next_s = 0.0
         self._tries = 0
@@ -106,7 +110,7 @@ class Doubt:
         return gone
 
     def _oldest(self) -> Doubted:
-        one = self.packets.popleft()
+        one = self.packets.pop(0)
         self._octets -= len(one.packet)
         return one
 
@@ -114,7 +118,7 @@ class Doubt:
         """Take out the packets of one SSRC, or all."""
         taken = [one for one in self.packets if ssrc is None or one.ssrc == ssrc]
         left = [one for one in self.packets if ssrc is not None and one.ssrc != ssrc]
-        self.packets = deque(left)
+        self.packets = left
         self._octets = sum(len(one.packet) for one in left)
         return taken
 

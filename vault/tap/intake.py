@@ -308,7 +308,9 @@ class Intake:
             self._refusals.refuse_rtcp(stream, i, packet, now_s, replayed=replayed)
             return
         self._accept_rtcp(stream, i, packet, capturing=stream.call.capturing)
-        self._hear(port, i, now_s)
+        if port.is_rtcp:
+            # On the port of media they may have a source of their own (FFmpeg).
+            self._hear(port, i, now_s)
 
     def _accept_rtcp(
         self, stream: Stream, i: int, packet: bytes, *, capturing: bool

@@ -8,6 +8,7 @@ Left to others: why it was refused (`vault.tap.intake`), trying it again
 """
 
 import struct
+from typing import Final
 
 from vault.tap import srtp
 from vault.tap.calls import Stream
@@ -17,6 +18,9 @@ from vault.tap.doubt import Doubted
 from vault.tap.orders import Rejection
 from vault.tap.source_lock import SILENT_S, Port
 from vault.tap.touched import Touched
+
+_OF_ANYBODY: Final = (Rejection.UNAUTHENTICATED, Rejection.UNKNOWN_MKI)
+"What it takes no knowledge to send."
 
 
 class Refusals:
@@ -47,31 +51,35 @@ class Refusals:
             stray: Whether it is of those that the source lock keeps out.
         """
         stream = port.stream
-        reason = srtp.rejection_of(code)
+        failed = reason = srtp.rejection_of(code)
+        # Reports alone belong on the port of reports.
+        is_foreign = stray or port.is_rtcp
+        if is_foreign and failed in _OF_ANYBODY and not _is_silent(stream, now_s):
+            reason = Rejection.FOREIGN_SOURCE
         stream.count.reject(reason)
-        triable = self._is_triable(stream, reason, packet, now_s)
+        triable = self._is_triable(stream, failed, packet, now_s)
         if reason is Rejection.REPLAYED and not triable:
             return
         capturing = stream.call.capturing
-        # What the source lock keeps out is not the stream's, unless it has moved.
-        ours = not stray or now_s - stream.heard_s > SILENT_S
         one = Doubted(
             arrival=stream.slots.arrival(i),
             packet=packet,
             reason=reason,
             since_s=now_s,
             was_capturing=capturing,
-            keep=capturing and ours and reason is not Rejection.REPLAYED,
+            keep=capturing and failed is not Rejection.REPLAYED,
             triable=triable,
+            is_foreign=is_foreign,
+            failed=failed,
         )
-        self.doubt(stream, one)
+        self.doubt(stream, one, now_s)
 
-    def doubt(self, stream: Stream, one: Doubted) -> None:
+    def doubt(self, stream: Stream, one: Doubted, now_s: float) -> None:
         """Hold a packet that failed for a moment."""
         if not stream.doubt.packets:
             self._touched.doubting.append(stream)
         for gone in stream.doubt.add(one):
-            self.keep(stream, gone)
+            self.keep(stream, gone, now_s)
 
     @staticmethod
     def _is_triable(
@@ -84,11 +92,21 @@ class Refusals:
         track = stream.known.get(int.from_bytes(packet[8:12], "big"))
         return track is None or now_s - track.seen_s > SILENT_S
 
-    def keep(self, stream: Stream, one: Doubted) -> None:
-        """Keep a rejected packet verbatim (kind 2), if there is room and reason to."""
+    def keep(self, stream: Stream, one: Doubted, now_s: float) -> None:
+        """Keep a rejected packet verbatim (kind 2), if there is room and reason to.
+
+        What comes from elsewhere is the stream's own only if that has fallen silent
+        since: then it has moved.
+        """
         count, size = stream.count, len(one.packet)
+        is_ours = not one.is_foreign or _is_silent(stream, now_s)
+        if is_ours and one.failed not in (None, one.reason):
+            count.take_back(one.reason)
+            count.reject(one.failed)
+            self._touched.mark(stream)
         if (
             one.keep
+            and is_ours
             and not stream.call.part.failure
             and count.kept < self._config.kept_packets
             and count.kept_octets + size <= self._config.kept_octets
@@ -118,4 +136,8 @@ class Refusals:
             keep=False,
             triable=False,
         )
-        self.doubt(stream, one)
+        self.doubt(stream, one, now_s)
+
+
+def _is_silent(stream: Stream, now_s: float) -> bool:
+    return now_s - stream.heard_s > SILENT_S

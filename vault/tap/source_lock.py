@@ -80,7 +80,7 @@ class Port:
         self.is_rtcp = is_rtcp
         self.stray_fd = -1
         peer, family = _peer_of(fd)
-        self.is_lockable = family in _FAMILIES and not stream.order.rtcp_mux
+        self.is_lockable = family in _FAMILIES
         self.peer = peer
         "Socket address that the socket is connected to; empty while it is not."
         self.learning = self.is_lockable and not peer
@@ -121,7 +121,7 @@ class Port:
         self.learning = self.is_lockable
 
     def disable(self) -> None:
-        """Never lock again: RTP and RTCP share this port."""
+        """Never lock again: no stray socket could tell that the sender moved."""
         self.is_lockable = False
         self._shared_until_s = 0.0
         self._release()

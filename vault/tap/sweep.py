@@ -119,10 +119,6 @@ class Sweep:
         stream.order = after
         if change.ice is not None and stream.consent is not None:
             stream.consent.renew(change.ice)
-        if after.rtcp_mux and not before.rtcp_mux:
-            for port in stream.ports:
-                port.disable()
-                self._settle_lock(port)
         if stream_members(before) != stream_members(after):
             call.note(Event.STREAM_CHANGED, change.index, stream_members(after))
         if before.held != after.held:
@@ -306,8 +302,9 @@ class Sweep:
         if used < self._most_fds and port.open_stray(buffer_bytes):
             self._by_stray[port.stray_fd] = port
             self._strays.register(port.stray_fd, select.EPOLLIN)
-        elif port.is_rtcp:
-            # Reports are too rare to tell silence from a sender that moved.
+        elif port.is_rtcp or port.stream.order.rtcp_mux:
+            # Reports are too rare to tell silence from a sender that moved, and
+            # those that share the port of media may come from another one.
             port.disable()
         else:
             self._unguarded.append(port)

@@ -44,7 +44,7 @@ class Trials:
                 budget -= chosen[1]
                 self._try(stream, *chosen, now_s)
             for one in stream.doubt.expired(now_s):
-                self._refusals.keep(stream, one)
+                self._refusals.keep(stream, one, now_s)
             if stream.doubt.packets:
                 (waiting if chosen is None else tried).append(stream)
         self._touched.doubting = waiting + tried
@@ -54,7 +54,7 @@ class Trials:
         for one in stream.doubt.take():
             if not self._intake.retake(stream, one, now_s):
                 one.triable = stream.session.can_trial and not one.is_rtcp
-                self._refusals.doubt(stream, one)
+                self._refusals.doubt(stream, one, now_s)
         stream.doubt.resolved()
 
     def give_up(self, stream: Stream, now_s: float) -> None:
@@ -64,7 +64,7 @@ class Trials:
         if chosen is not None:
             self._try(stream, *chosen, now_s)
         for one in stream.doubt.take():
-            self._refusals.keep(stream, one)
+            self._refusals.keep(stream, one, now_s)
         if stream in self._touched.doubting:
             self._touched.doubting.remove(stream)
 
@@ -101,4 +101,4 @@ class Trials:
         self._touched.mark(stream)
         for packet in stream.doubt.take(ssrc):
             if not self._intake.retake(stream, packet, now_s):
-                self._refusals.keep(stream, packet)
+                self._refusals.keep(stream, packet, now_s)
