@@ -302,6 +302,25 @@ class TestALockedSocket:
 
 
 class TestForgedPacketsFromElsewhere:
+    def test_are_no_media_of_a_sender_that_has_ended(
+        self, lines: Callable[..., UdpLine]
+    ) -> None:
+        line = lines()
+        line.send_rtp(1)
+        line.tick(0.2)
+        with line.peer() as stranger:
+            for _ in range(30):
+                stranger.sendto(b"\x80\x00" + os.urandom(170), line.addresses[0])
+        line.tick(0.2)
+        line.send_rtp(2)
+        line.tick(0.2)
+        line.tick(1.2)
+
+        line.close()
+
+        assert rejected(line) == {"foreign-source": 30}
+        assert line.octets(Kind.UNDECRYPTABLE) == []
+
     def test_are_told_from_those_of_the_sender(
         self, lines: Callable[..., UdpLine]
     ) -> None:

@@ -99,7 +99,9 @@ class Refusals:
         since: then it has moved.
         """
         count, size = stream.count, len(one.packet)
-        is_ours = not one.is_foreign or _is_silent(stream, now_s)
+        is_ours = not one.is_foreign or (
+            stream.heard_s <= one.since_s and _is_silent(stream, now_s)
+        )
         if is_ours and one.failed not in (None, one.reason):
             count.take_back(one.reason)
             count.reject(one.failed)
