@@ -74,6 +74,8 @@ class LibsrtpInbound:
         self._key = key
         self._session = Session(_policy(suite, key, Policy.SSRC_ANY_INBOUND))
         self._pointer: Any = self._session._srtp[0]  # noqa: SLF001 - the C session; pylibsrtp has no in-place call
+        # 1,500 octets per stream that only pylibsrtp's own calls would use.
+        self._session._cdata = self._session._buffer = None  # noqa: SLF001 - as above
 
     def unprotect_batch(self, slots: Slots, count: int) -> list[int]:
         """Unprotect the first *count* packets in place; return their statuses."""
