@@ -163,6 +163,9 @@ class Crew:
             if link is not None:
                 met.append((link, self._handed.pop(link, [])))
                 self.links.append(link)
+                if not link.is_alive:
+                    # With its last word: nobody was listening for its death yet.
+                    self.died(link)
         return met
 
     async def _meet(self, path: Path) -> WorkerLink | None:

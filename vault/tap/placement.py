@@ -81,6 +81,9 @@ class Placement:
         """Start the workers that are missing, and place the calls that have none."""
         await self.crew.start()
         for call in self._calls.values():
+            if call.link is not None and not call.link.is_alive:
+                # It died while it was met again, when nobody knew of its calls.
+                self._lose_worker(call)
             if call.link is None:
                 self.retry(call, WORKER_RESTART, at_once=True)
 
@@ -122,8 +125,7 @@ class Placement:
             call.link = link
             await link.request(order, fds)
         except BaseException:
-            call.lose_worker()
-            call.note_part(PartReport(part=call.part, final=False, failure=WORKER_DIED))
+            self._lose_worker(call)
             raise
         finally:
             os.close(fd)
@@ -223,14 +225,18 @@ class Placement:
         async with call.lock:
             if call.id not in self._calls or call.link is not dead:
                 return
-            call.lose_worker()
-            call.note_part(PartReport(part=call.part, final=False, failure=WORKER_DIED))
+            self._lose_worker(call)
             if call.retry is not None:
                 # The part that could not be written went with its worker.
                 call.retry.cancel()
                 call.retry = None
             if not await self._next_part(call, WORKER_DIED):
                 self.retry(call, WORKER_DIED)
+
+    @staticmethod
+    def _lose_worker(call: OpenCall) -> None:
+        call.lose_worker()
+        call.note_part(PartReport(part=call.part, final=False, failure=WORKER_DIED))
 
     def _later(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
