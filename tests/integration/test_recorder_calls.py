@@ -31,13 +31,13 @@ from vault.core.flow import (
 from vault.core.ids import RecordingId
 from vault.core.media import Protection, SrtpSuite
 from vault.recorder.config import RecorderConfig
-from vault.recorder.watch import BOTH_WAYS, ONE_WAY, SILENT
+from vault.recorder.watch import BOTH_WAYS, KEY_SPENT, ONE_WAY, SILENT
 from vault.sealing.chunks import context
 from vault.sealing.metadata import SessionMetadata
 from vault.sealing.padding import unpad
 from vault.sealing.reader import open_sealed
 from vault.spool.ledger import read_status
-from vault.tap.capture import parse_records
+from vault.tap.capture import Event, parse_records
 from vault.tap.simulate import SimulatedCall, build_offer
 
 KEY_30 = base64.b64encode(bytes(range(30))).decode()
@@ -504,6 +504,36 @@ def test_a_session_without_an_authentic_packet_is_said_once_in_the_log(
         assert [answer.recording_id] == [
             line["recording"] for line in said if line["event"] == SILENT
         ]
-        assert {"silent": 1, "one-way": 0} == tap.watch.told
+        assert {"silent": 1, "one-way": 0, "key-spent": 0} == tap.watch.told
+
+    asyncio.run(scene())
+
+
+def test_a_key_beyond_its_lifetime_is_said_once_and_the_call_goes_on(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, config=RecorderConfig(watch_interval_s=0.05))
+
+    async def scene() -> None:
+        call = SimulatedCall(seconds=0.5)
+        # Two streams of 25 packets: one may send 2^3, the other any number.
+        limited, _, rest = call.build_offer().partition("inline:")
+        key, end, rest = rest.partition("\r\n")
+        offer = f"{limited}inline:{key.partition('|')[0]}|2^3{end}{rest}"
+        with structlog.testing.capture_logs() as said:
+            async with world.tap() as tap:
+                answer = await tap.desk.open(order(offer))
+                await asyncio.to_thread(call.send, answer.sdp)
+                await until(lambda: 1 == tap.watch.told["key-spent"])
+                await tap.desk.close(PBX, answer.recording_id)
+                await shipped(world, answer.recording_id)
+
+        capture = opened_by_pyca(world, answer.recording_id, "capture/0001")
+        events = [r for r in parse_records(capture) if Event.KEY_SPENT in str(r.octets)]
+        assert [0] == [record.stream for record in events]
+        assert 1 == sum(one["event"] == KEY_SPENT for one in said)
+        assert [25, 25] == [
+            stream.authentic for stream in world.manifest(answer.recording_id).streams
+        ]
 
     asyncio.run(scene())

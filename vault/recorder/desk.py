@@ -57,6 +57,7 @@ from vault.recorder.standing import (
 )
 from vault.sip.offer import read_offer
 from vault.spool.files import CUT, MANIFEST, SessionFolder
+from vault.tap.capture import Event
 from vault.tap.orders import (
     CallOrder,
     CallReport,
@@ -215,8 +216,6 @@ class RecorderDesk:
         else:
             await self._past(device, recording_id)
 
-    # -- what outlives a process ------------------------------------------
-
     async def resume(self) -> frozenset[RecordingId]:
         """Go on with the calls of an earlier process; return whose they are.
 
@@ -259,6 +258,13 @@ class RecorderDesk:
     def counters_of(self, session: Session) -> tuple[StreamCounters, ...]:
         """Return the counters of every stream, up to a second old."""
         return self._parts.media.recent_counters(session.recording_id)
+
+    async def note_spent(self, session: Session, stream: Stream) -> None:
+        """Write down, once, that a stream outlives its key; the call goes on."""
+        stream.key_spent = True
+        keep(self._parts.media, session)
+        spent = session.recording_id, stream.offered.index, Event.KEY_SPENT
+        await self._parts.media.note(*spent)
 
     # -- inside ---------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Whether the parties of a running call are heard: two alarms, and their ends.
+"""Whether the parties of a running call are heard: alarms, and their ends.
 
     silent     no stream that should speak had an authentic packet for a while
     one-way    one audio stream had none, while another one has
@@ -30,6 +30,8 @@ class Alarm(StrEnum):
 
     SILENT = "silent"
     ONE_WAY = "one-way"
+    KEY_SPENT = "key-spent"
+    "More packets than the lifetime of a key; it has no end."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

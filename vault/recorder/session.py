@@ -40,6 +40,20 @@ class Stream:
     "Where the offer has one, from `vault.recorder.handshakes`."
     weakest_before: SrtpSuite | None = None
     "The worst suite of earlier offers: what once came badly protected stays so."
+    authentic: int = 0
+    "Authentic packets at the last look of the watch."
+    authentic_before: int = 0
+    "Those of them that came before the present keys."
+    key_spent: bool = False
+    "Whether it was said that the present keys have outlived their lifetime."
+
+    @property
+    def outlives_key(self) -> bool:
+        """Whether more packets came under its keys than those were good for."""
+        lifetime = None if self.crypto is None else self.crypto.lifetime_packets
+        return (
+            lifetime is not None and self.authentic - self.authentic_before > lifetime
+        )
 
     @property
     def crypto(self) -> Crypto | None:
@@ -218,6 +232,8 @@ def take_over(
             continue
         if new.suite is not stream.offered.suite:
             stream.our_key = _our_key(new)
+        if _keys(new) != _keys(stream.offered):
+            stream.authentic_before, stream.key_spent = stream.authentic, False
         stream.weakest_before = stream.weakest
         stream.offered = _relabelled(new, stream.offered.label)
     session.streams.update(added)

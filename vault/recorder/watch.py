@@ -3,7 +3,8 @@
 Guarantees: a session without packets ends as ``timeout``; one whose manifest
 could not be written is tried again until it is; one of which nothing, or only one
 party, is heard is said in the log, because a peer may answer "ok" and send nothing,
-or send one way.
+or send one way; so is
+one whose sender goes on with a key beyond its lifetime.
 
 Left to others: how a session ends (`vault.recorder.desk`), what an alarm is
 (`vault.recorder.hearing`).
@@ -31,6 +32,8 @@ ONE_WAY: Final = "recorder.session.one-way"
 BOTH_WAYS: Final = "recorder.session.both-ways"
 TIMED_OUT: Final = "recorder.session.timed-out"
 END_DELAYED: Final = "recorder.session.end-delayed"
+
+KEY_SPENT: Final = "recorder.session.key-spent"
 
 _BEGINS: Final = {Alarm.SILENT: SILENT, Alarm.ONE_WAY: ONE_WAY}
 _ENDS: Final = {Alarm.SILENT: HEARD, Alarm.ONE_WAY: BOTH_WAYS}
@@ -92,6 +95,7 @@ class Watch:
             return
         counters = self._desk.counters_of(session)
         self._listen(session, counters)
+        await self._check_keys(session, counters)
         received = sum(one.received + one.rtcp for one in counters)
         now_s = time.monotonic()
         if received != session.seen_packets:
@@ -113,6 +117,17 @@ class Watch:
             counters, expected, self._patience, now_s=time.monotonic()
         ):
             self._tell(session, turn, counters)
+
+    async def _check_keys(
+        self, session: Session, counters: tuple[StreamCounters, ...]
+    ) -> None:
+        for one in counters:
+            stream = session.streams[one.index]
+            stream.authentic = one.authentic
+            if stream.outlives_key and not stream.key_spent:
+                self._told[Alarm.KEY_SPENT] += 1
+                _log.error(KEY_SPENT, recording=session.recording_id, stream=one.index)
+                await self._desk.note_spent(session, stream)
 
     def _tell(
         self, session: Session, turn: Turn, counters: tuple[StreamCounters, ...]

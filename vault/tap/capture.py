@@ -72,6 +72,7 @@ class Event(StrEnum):
     RESUME = "resume"
     GAP = "gap"
     SOURCE = "source"
+    KEY_SPENT = "key-spent"
     END = "end"
 
 

@@ -56,7 +56,7 @@ from vault.tap.orders import (
 Fields: TypeAlias = dict[str, Any]
 "JSON of this room's own making, read by this room only."
 
-PROTOCOL: Final = 4
+PROTOCOL: Final = 5
 
 MESSAGE_BYTES: Final = 192 * 1024
 "Room for one message; the default buffers of a socket pair hold more."

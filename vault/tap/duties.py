@@ -18,6 +18,7 @@ from vault.core.ids import RecordingId
 from vault.core.secrets import SecretBytes
 from vault.tap import control
 from vault.tap.calls import Call, Stream
+from vault.tap.capture import Event
 from vault.tap.control import Fields
 from vault.tap.orders import PartReport, StreamOrder
 from vault.tap.page import PageWriter
@@ -119,6 +120,8 @@ class Duties:
             self._sweep.change_stream(call, control.change_of(order["change"]))
         elif wanted == "pause":
             self._sweep.pause(call, order["paused"])
+        elif wanted == "note":
+            call.note(Event(order["event"]), order["stream"])
         elif wanted == "roll":
             part = _part(call.id, call.dek, order["part"], fds[0])
             self._sweep.roll(call, part, order["gap"])

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from vault.core.flow import HowEnded
 from vault.core.ids import RecordingId
+from vault.tap.capture import Event
 from vault.tap.orders import (
     CallOrder,
     CallReport,
@@ -183,6 +184,16 @@ class MediaTap(Protocol):
         """Stop or resume capturing; what arrives meanwhile is only counted.
 
         What arrived before the call is still captured.
+
+        Raises:
+            NotFoundError: No such call.
+        """
+        ...
+
+    async def note(self, recording_id: RecordingId, index: int, event: Event) -> None:
+        """Add an event about a stream to the capture.
+
+        While no worker has the call it is lost.
 
         Raises:
             NotFoundError: No such call.

@@ -130,6 +130,11 @@ class OpenCall:
         self._link = link
         self.charge(len(self.streams) if self.how is None else 0)
 
+    @property
+    def stored_as(self) -> str:
+        """What it is called in the descriptor store."""
+        return f"call-{self.id}"
+
     def charge(self, streams: int) -> None:
         """Let its worker count *streams* streams for this call: 0 when it is over."""
         if self._link is not None:

@@ -28,6 +28,7 @@ from vault.core.ids import RecordingId
 from vault.tap import adoption, control
 from vault.tap.adoption import Adopted
 from vault.tap.calls import changed
+from vault.tap.capture import Event
 from vault.tap.config import TapConfig
 from vault.tap.control import Fields
 from vault.tap.crew import WORKER_DIED
@@ -46,7 +47,7 @@ from vault.tap.orders import (
 )
 from vault.tap.placement import Placement
 from vault.tap.sockets import PortAllocator
-from vault.tap.standing import TapStanding, Totals
+from vault.tap.standing import TapStanding, Totals, running_totals
 
 
 class MediaPool:
@@ -149,7 +150,7 @@ class MediaPool:
             workers_wanted=self._config.worker_count,
             streams_per_worker=self._config.streams_per_worker,
             free_pairs=self._sockets.free,
-            totals=self._totals + self._running_totals(),
+            totals=self._totals + running_totals(self._calls.values(), self._drops),
         )
 
     def reserve(self, streams: int) -> list[PortPair]:
@@ -246,9 +247,9 @@ class MediaPool:
             call.add(streams)
             call.keep()
             if self._store is not None:
-                self._store.keep(_name(call), fds)
-            fields = [control.stream_fields(stream) for stream in streams]
-            await self._placement.order(call, {"do": "add", "streams": fields}, fds)
+                self._store.keep(call.stored_as, fds)
+            added = {"streams": [control.stream_fields(stream) for stream in streams]}
+            await self._placement.order(call, {"do": "add", **added}, fds)
 
     async def pause(self, recording_id: RecordingId, paused: bool) -> None:  # noqa: FBT001 - a state and no option
         """Stop or resume capturing; see `MediaTap.pause`."""
@@ -257,6 +258,13 @@ class MediaPool:
             call.paused = paused
             call.keep()
             await self._placement.order(call, {"do": "pause", "paused": paused})
+
+    async def note(self, recording_id: RecordingId, index: int, event: Event) -> None:
+        """Add an event to the capture; see `MediaTap.note`."""
+        call = self._call(recording_id)
+        async with call.lock:
+            order = {"do": "note", "stream": index, "event": event}
+            await self._placement.order(call, order)
 
     def keep_state(self, recording_id: RecordingId, state: bytes) -> None:
         """Remember *state* beside the call; see `MediaTap.keep_state`."""
@@ -328,10 +336,10 @@ class MediaPool:
             call.lose_worker()
         call.note_end(how, part, drops)
         self._totals += Totals.of(self._counted(call))
+        # The ports have to become free; the page is wanted until the manifest is.
+        self._drop(call)
         if self._store is not None:
-            # The ports have to become free; the page is wanted until the manifest is.
-            self._store.drop(_name(call))
-            self._store.keep(_name(call), [call.page.fd])
+            self._store.keep(call.stored_as, [call.page.fd])
         return call.report(self._counted(call))
 
     # -- inside ------------------------------------------------------------
@@ -364,24 +372,6 @@ class MediaPool:
             for index, stream in sorted(call.streams.items())
         )
 
-    def _running_totals(self) -> Totals:
-        # Sums of plain numbers: this is asked again and again, about every call.
-        authentic = rejected = kernel_drops = source_moves = 0
-        for call in self._calls.values():
-            for index, stream in call.streams.items():
-                seen = call.latest.get(index) or call.counted(index)
-                authentic += seen.authentic
-                source_moves += seen.source_moves
-                kernel_drops += self._drops(stream)
-                if seen.rejected:
-                    rejected += sum(seen.rejected.values())
-        return Totals(
-            authentic=authentic,
-            rejected=rejected,
-            kernel_drops=kernel_drops,
-            source_moves=source_moves,
-        )
-
     def _drops(self, stream: StreamOrder) -> int:
         return self._sockets.bound(stream.ports).drops()
 
@@ -392,19 +382,14 @@ class MediaPool:
     def _keep(self, call: OpenCall) -> None:
         if self._store is not None:
             fds = [self._placement.fds(stream) for stream in call.streams.values()]
-            self._store.keep(_name(call), [call.page.fd, *itertools.chain(*fds)])
+            self._store.keep(call.stored_as, [call.page.fd, *itertools.chain(*fds)])
 
     def _drop(self, call: OpenCall) -> None:
         if self._store is not None:
-            self._store.drop(_name(call))
+            self._store.drop(call.stored_as)
 
     def _later(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _name(call: OpenCall) -> str:
-    """Return what the call is called in the descriptor store."""
-    return f"call-{call.id}"

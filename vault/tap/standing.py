@@ -1,10 +1,11 @@
 """How a media tap stands, in figures: nothing about single calls."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 
 from vault.tap.capacity import WorkerLoad
-from vault.tap.orders import StreamCounters
+from vault.tap.open_call import OpenCall
+from vault.tap.orders import StreamCounters, StreamOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,28 @@ class Totals:
                 source_moves=stream.source_moves,
             )
         return total
+
+
+def running_totals(
+    calls: Iterable[OpenCall], drops: Callable[[StreamOrder], int]
+) -> Totals:
+    """Return the sum over calls that run; *drops* is asked what the kernel dropped."""
+    # Sums of plain numbers: this is asked again and again, about every call.
+    authentic = rejected = kernel_drops = source_moves = 0
+    for call in calls:
+        for index, stream in call.streams.items():
+            seen = call.latest.get(index) or call.counted(index)
+            authentic += seen.authentic
+            source_moves += seen.source_moves
+            kernel_drops += drops(stream)
+            if seen.rejected:
+                rejected += sum(seen.rejected.values())
+    return Totals(
+        authentic=authentic,
+        rejected=rejected,
+        kernel_drops=kernel_drops,
+        source_moves=source_moves,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -268,3 +268,30 @@ class TestFacts:
     def test_what_is_no_fact_is_refused(self, change: dict[str, object]) -> None:
         with pytest.raises(InvalidInputError):
             replaced(CallFacts(), change)
+
+
+def test_a_key_is_good_for_as_many_packets_as_its_lifetime_says(
+    session: Session,
+) -> None:
+    def offered(key: int) -> str:
+        return sdp(section(key).rstrip() + "|2^3\r\n")
+
+    def renew(key: int) -> None:
+        offer = read_offer(offered(key) + section(2))
+        take_over(session, renegotiate(session, offer), {})
+
+    first = session.streams[0]
+    renew(1)
+    first.authentic = 8
+    within = first.outlives_key
+    first.authentic = 9
+    beyond, first.key_spent = first.outlives_key, True
+    renew(1)
+    same = (first.outlives_key, first.key_spent)
+    renew(3)
+    fresh = (first.outlives_key, first.key_spent)
+
+    assert (False, True) == (within, beyond)
+    assert (True, True) == same
+    assert (False, False) == fresh
+    assert not session.streams[1].outlives_key
