@@ -33,7 +33,12 @@ import structlog
 
 from vault.core import canonical
 from vault.core.clock import rfc3339, system_clock_ns
-from vault.core.errors import InvalidInputError, SpoolFullError, UnavailableError
+from vault.core.errors import (
+    IntegrityError,
+    InvalidInputError,
+    SpoolFullError,
+    UnavailableError,
+)
 from vault.spool.config import SpoolConfig
 from vault.spool.descriptors import FOLDER, write_durably
 from vault.spool.reserve import Reserve
@@ -129,7 +134,7 @@ class SpoolDisk:
         )
         # For `spool status` and the metrics, which are other processes; the log
         # has said it, if this disk takes nothing any more.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, IntegrityError):
             write_durably(self._config.directory, ALARM, text, replace=True)
 
     def check(self) -> None:
@@ -161,7 +166,9 @@ class SpoolDisk:
                 if not self._asked:
                     return
                 # Everybody who has asked by now wrote before this sync begins.
-                served, self._asked = self._asked, []
+                asked, self._asked = self._asked, []
+                # Whoever does not wait any more must not end this thread.
+                served = [one for one in asked if one.set_running_or_notify_cancel()]
             problem = self._sync()
             for one in served:
                 if problem:

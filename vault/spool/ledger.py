@@ -6,12 +6,14 @@ a folder was freed a short note stays, so that a device which asks again gets
 the same answer.
 
 Guarantees: every folder is in `read_status`; a note is durable before its
-folder is freed; at most 10,000 notes are kept, the oldest go first.
+folder is freed; 10,000 notes are kept and 1,000 at most beside them, the oldest go
+first.
 
 Spec: docs/reference/formats/spool.md
 """
 
 import contextlib
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +37,7 @@ from vault.spool.progress import Shipping, read_shipping
 
 _NOTES: Final = ".ended"
 _MAX_NOTES: Final = 10_000
+_PRUNE_EVERY: Final = 1_000
 
 
 @unique
@@ -162,11 +165,14 @@ class EndedNotes:
     def __init__(self, directory: Path) -> None:
         self._folder = directory / _NOTES
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._written = itertools.count(1)
         self._prune()
 
     def write(self, recording_id: RecordingId, note: EndedNote) -> None:
         """Keep *note*, durably; writing it again changes nothing."""
         write_durably(self._folder, recording_id, bytes(note), replace=True)
+        if next(self._written) % _PRUNE_EVERY == 0:
+            self._prune()
 
     def read(self, recording_id: RecordingId) -> EndedNote:
         """Return the note of a session.  Raises `NotFoundError`."""
@@ -176,11 +182,13 @@ class EndedNotes:
             raise NotFoundError("no such session") from None
 
     def _prune(self) -> None:
-        notes = list(self._folder.iterdir())
-        if len(notes) > _MAX_NOTES:
-            notes.sort(key=lambda path: path.stat().st_mtime)
-            for path in notes[: len(notes) - _MAX_NOTES]:
-                path.unlink(missing_ok=True)
+        notes: list[tuple[float, Path]] = []
+        for path in self._folder.iterdir():
+            # One may get its name at this moment.
+            with contextlib.suppress(FileNotFoundError):
+                notes.append((path.stat().st_mtime, path))
+        for _, path in sorted(notes)[: max(0, len(notes) - _MAX_NOTES)]:
+            path.unlink(missing_ok=True)
 
 
 def _status(path: Path, shipping: Shipping) -> SpoolStatus:

@@ -245,14 +245,16 @@ class Outbox:
             try:
                 self.deliver()
                 pace.reset()
+                # Looking for what waits may fail, too, and must not end this thread.
+                with self._news:
+                    self._news.wait_for(
+                        lambda: self._stopping or bool(self._sendable())
+                    )
             except (VaultError, OSError) as exc:
                 wait_s = pace.next_s()
                 _log.warning(TRAIL_UNREACHABLE, problem=type(exc).__name__)
                 with self._news:
                     self._news.wait_for(lambda: self._stopping, wait_s)
-                continue
-            with self._news:
-                self._news.wait_for(lambda: self._stopping or bool(self._sendable()))
 
     def _load(self, number: int) -> Draft | None:
         path = self._directory / f"{number:016d}"

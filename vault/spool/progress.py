@@ -22,7 +22,7 @@ from typing import Final
 
 from vault.core import canonical
 from vault.core.canonical import JsonObject
-from vault.core.errors import InvalidInputError
+from vault.core.errors import IntegrityError, InvalidInputError
 from vault.core.ids import RecordingId
 from vault.spool import descriptors
 
@@ -107,7 +107,7 @@ class Progress:
         Returns:
             Seconds after which to call again, infinite where all is written.
         """
-        with self._lock, contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(OSError, IntegrityError):
             now_s = time.monotonic()
             early_s = self._written_s + _EVERY_S - now_s
             if not self._changed or (early_s > 0 and not now):

@@ -174,7 +174,10 @@ class Spool:
         with translated("the spool"):
             entries = list(os.scandir(self.config.directory))
         for entry in entries:
-            with contextlib.suppress(NotFoundError, FileNotFoundError):
+            with (
+                translated("the spool"),
+                contextlib.suppress(NotFoundError, FileNotFoundError),
+            ):
                 recording_id = parse_recording_id(entry.name)
                 if (
                     entry.is_dir(follow_symlinks=False)

@@ -43,6 +43,16 @@ class TestSettling:
 
         assert not any(thread.is_alive() for thread in threads)
 
+    def test_one_that_does_not_wait_any_more_holds_up_nobody(
+        self, spool: Spool
+    ) -> None:
+        with spool.disk._news:
+            given_up = spool.disk.settled()
+            given_up.cancel()
+            asked = spool.disk.settled()
+
+        assert asked.result(timeout=30) is None
+
     def test_a_spool_that_is_closed_promises_nothing(self, config: SpoolConfig) -> None:
         with pytest.raises(RuntimeError):
             SpoolDisk(config).settled()

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from vault.core.errors import InvalidInputError, NotFoundError
 from vault.core.flow import HowEnded
 from vault.core.ids import DeviceId, new_recording_id
+from vault.spool import ledger
 from vault.spool.config import SpoolConfig
 from vault.spool.ledger import EndedNote, EndedNotes, SpoolState, read_status
 from vault.spool.order import SpoolOrder
@@ -51,6 +53,22 @@ class TestEndedNotes:
             EndedNotes(tmp_path).write(recording_id, NOTE)
 
         assert NOTE == EndedNotes(tmp_path).read(recording_id)
+
+    def test_only_the_newest_stay_however_long_a_tap_runs(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ledger, "_MAX_NOTES", 2)
+        monkeypatch.setattr(ledger, "_PRUNE_EVERY", 5)
+        notes = EndedNotes(tmp_path)
+        ids = [new_recording_id() for _ in range(5)]
+        for age_s, recording_id in enumerate(reversed(ids[:4]), start=1):
+            notes.write(recording_id, NOTE)
+            os.utime(tmp_path / ".ended" / recording_id, (0, 1000 - age_s))
+
+        notes.write(ids[4], NOTE)
+
+        left = {path.name for path in (tmp_path / ".ended").iterdir()}
+        assert left == {ids[3], ids[4]}
 
     def test_a_session_without_a_note_is_unknown(self, tmp_path: Path) -> None:
         with pytest.raises(NotFoundError):

@@ -177,6 +177,26 @@ def test_the_thread_delivers_what_is_posted_by_many(
     assert list(range(1, 9)) == warden.seen()
 
 
+def test_the_thread_outlives_a_folder_that_is_away(
+    tmp_path: Path, warden: Warden
+) -> None:
+    box = outbox(tmp_path, warden)
+    box.start()
+    before = box.wait(box.post(DRAFT), timeout_s=10)
+    away = box._directory.rename(tmp_path / "away")
+    with box._news:
+        box._news.notify_all()
+    thread = box._thread
+    assert thread is not None
+    thread.join(0.1)
+    away.rename(box._directory)
+
+    after = box.wait(box.post(DRAFT), timeout_s=20)
+
+    box.stop()
+    assert (True, True) == (before, after)
+
+
 def test_waiting_for_what_does_not_come_ends(tmp_path: Path, warden: Warden) -> None:
     box = outbox(tmp_path, warden)
 
