@@ -98,6 +98,7 @@ class Injector:
             "ended": len(ledger.ended),
             "early": audit.early,
             "retried": audit.retried,
+            "threads": ledger.threads_ended,
             "troubles": [one for one in ledger.troubles if one.startswith("died")],
             **inconsistencies(place, ledger),
         }

@@ -71,6 +71,7 @@ class Ledger:
     shipped: set[RecordingId] = field(default_factory=set)
     leaves: dict[str, tuple[str, str]] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
+    threads_ended: list[str] = field(default_factory=list)
     finished: bool = False
 
     def hear(self, line: socket.socket) -> None:
@@ -104,6 +105,8 @@ class Ledger:
                 self.shipped.add(RecordingId(str(recording)))
             case {"trouble": trouble}:
                 self.troubles.append(str(trouble))
+            case {"thread": trouble}:
+                self.threads_ended.append(str(trouble))
             case {"over": _}:
                 self.finished = True
         return ""
@@ -395,6 +398,7 @@ def _tried(work: Callable[[], _T]) -> _T:
 def run(which: str, place: Path, end: socket.socket) -> None:
     """Be one life, in a process of its own, and end with it."""
     line = Line(end)
+    threading.excepthook = lambda died: line.say(thread=f"{died.exc_value!r}"[:200])
     try:
         {"live": live, "recovered": recovered}[which](place, line)
     except Exception as error:  # noqa: BLE001 - a process ends here, and says why

@@ -27,6 +27,7 @@ _INJECTORS = 2
 _HOW = ("EIO", "ENOSPC", "EIO+", "ENOSPC+", "KILL")
 _SHOWN = 20
 _SHOWN_CHARACTERS = 600
+_BAD = ("states", "unaccounted", "manifests_lost", "retried", "early", "threads")
 
 Job = dict[str, Any]
 
@@ -47,6 +48,7 @@ class Tally:
     syncs_retried: int = 0
     promises_not_synced: int = 0
     "Promises made over something that was written and not synced."
+    threads_ended: int = 0
     processes_ended: int = 0
     "By an error that was let through, as at a start on a disk that fails."
     errors: set[str] = field(default_factory=set)
@@ -65,13 +67,10 @@ class Tally:
         self.acked_manifests_lost += outcome["manifests_lost"]
         self.syncs_retried += len(outcome["retried"])
         self.promises_not_synced += len(outcome["early"])
+        self.threads_ended += len(outcome["threads"])
         self.processes_ended += bool(outcome["troubles"])
         self.errors |= {one.partition("(")[0] for one in outcome["troubles"]}
-        bad = {
-            name: outcome[name]
-            for name in ("states", "unaccounted", "manifests_lost", "retried", "early")
-            if outcome[name]
-        }
+        bad = {name: outcome[name] for name in _BAD if outcome[name]}
         if bad:
             self.shown.append(f"{json.dumps(job)}: {json.dumps(bad)}")
 

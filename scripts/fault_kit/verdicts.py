@@ -30,7 +30,6 @@ _STORED = (
     *_ACCOUNTED,
     Bar("recordings_lost", 0, "what was freed is whole in the store"),
     Bar("duplicates", 0, "a recording has one manifest and nothing twice"),
-    Bar("freed_before_read_back", 0, "nothing is freed before it was read back"),
     Bar("not_drained", 0, "everything is in the store once it works again"),
     Bar("packets_missing", 0, "trouble with a store costs no packet"),
 )
@@ -81,13 +80,17 @@ BARS: Mapping[str, tuple[Bar, ...]] = {
         Bar("supervisor_drift_percent", 10, "the supervisor's memory stays flat"),
         Bar("workers_drift_percent", 10, "the media workers' memory stays flat"),
     ),
-    "store-lies": _STORED,
+    "store-lies": (
+        *_STORED,
+        Bar("freed_before_read_back", 0, "nothing is freed before it was read back"),
+    ),
     "store-outage": _STORED,
     "syscalls": (
         Bar("inconsistent_states", 0, "no fault leaves a state that cannot be"),
         Bar("calls_unaccounted", 0, "every call that was answered is accounted for"),
         Bar("acked_manifests_lost", 0, "a call whose end was acknowledged is whole"),
         Bar("syncs_retried", 0, "a sync that failed is never tried again"),
+        Bar("threads_ended", 0, "no fault ends a thread that others wait for"),
         Bar("promises_not_synced", 0, "nothing is promised before it is durable"),
     ),
 }
