@@ -97,6 +97,9 @@ def create_forks_app(
             origin=request.client.host if request.client else "",
         )
         answer = await desk.open(order)
+        if await request.is_disconnected():
+            # Nobody will ever know its id, and so nobody could end it.
+            await desk.close(device, answer.recording_id)
         return JSONResponse(
             {"id": answer.recording_id, "sdp": answer.sdp},
             status_code=201,

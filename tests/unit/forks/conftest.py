@@ -32,6 +32,7 @@ class MemoryDesk:
     def __init__(self) -> None:
         self.orders: dict[RecordingId, SessionOrder] = {}
         self.changes: list[SessionChange] = []
+        self.ended: list[RecordingId] = []
         self.failure: Exception | None = None
 
     async def open(self, order: SessionOrder) -> SessionAnswer:
@@ -69,6 +70,7 @@ class MemoryDesk:
 
     async def close(self, device: Device, recording_id: RecordingId) -> None:
         self._known(device, recording_id)
+        self.ended.append(recording_id)
 
     def _known(self, device: Device, recording_id: RecordingId) -> None:
         self._fail()

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +49,32 @@ def test_a_post_is_answered_with_place_id_and_sdp(api: Any) -> None:
         order.call.direction,
         dict(order.call.attributes),
     )
+
+
+def test_a_call_whose_sender_hung_up_before_the_answer_is_ended(api: Any) -> None:
+    """Nobody knows its id: it would hold its ports until it times out."""
+    messages = [
+        {"type": "http.request", "body": b'{"sdp": "v=0"}', "more_body": False},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    async def send(_: object) -> None:
+        return
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": FORKS,
+        "query_string": b"",
+        "headers": [(b"authorization", b"Bearer cvd_pbx")],
+    }
+    asyncio.run(api.app(scope, receive, send))
+
+    assert list(api.desk.orders) == api.desk.ended
+    assert 1 == len(api.desk.ended)
 
 
 def test_the_other_methods_answer_as_the_reference_says(api: Any) -> None:
