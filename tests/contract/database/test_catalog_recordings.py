@@ -63,6 +63,34 @@ class TestOpen:
 
         assert before == recordings.row(order.id)
 
+    def test_calls_are_opened_together_beside_one_that_was_shredded(
+        self, recordings: Recordings, catalog_engine: Engine, new_order: Order
+    ) -> None:
+        known, *new = new_order(), new_order(), new_order()
+        recordings.open(known)
+        with transaction(catalog_engine) as connection:
+            connection.execute(
+                delete(ENVELOPE).where(ENVELOPE.c.recording_id == known.id)
+            )
+        recordings.open(new[0], known, new[1])
+
+        envelopes = Envelopes(catalog_engine)
+        assert [one.envelope for one in new] == [envelopes.read(one.id) for one in new]
+        assert [one.kid for one in new] == [recordings.row(one.id).kid for one in new]
+        with pytest.raises(NotFoundError):
+            envelopes.read(known.id)
+
+    def test_one_that_is_refused_leaves_nothing_of_those_beside_it(
+        self, recordings: Recordings, new_order: Order
+    ) -> None:
+        known, new = new_order(), new_order()
+        recordings.open(known)
+
+        with pytest.raises(ConflictError):
+            recordings.open(new, new_order(known.id, device=DeviceId("another")))
+        with pytest.raises(NotFoundError):
+            recordings.row(new.id)
+
     def test_an_id_that_another_device_uses_is_a_conflict(
         self, recordings: Recordings, new_order: Order
     ) -> None:
