@@ -72,9 +72,11 @@ class Capacity:
     def load(self, pid: int, streams: int) -> WorkerLoad:
         """Return the load of a worker that has *streams* streams."""
         now_s = self._clock()
-        # One that has just been started is on time until its first report is due.
-        fresh = WorkerReport(late_s=0.0, free_descriptors=free_descriptors())
-        heard_s, report = self._reports.setdefault(pid, (now_s, fresh))
+        if pid not in self._reports:
+            # One just started is on time until its first report is due.
+            fresh = WorkerReport(late_s=0.0, free_descriptors=free_descriptors())
+            self._reports[pid] = now_s, fresh
+        heard_s, report = self._reports[pid]
         silent_s = now_s - heard_s - REPORT_S - self._config.tick_s
         return WorkerLoad(
             pid=pid,
