@@ -24,7 +24,6 @@ Guarantees:
 Left to others: what is in a manifest (`vault.sealing.manifest`).
 """
 
-import contextlib
 import hashlib
 import io
 import threading
@@ -43,13 +42,13 @@ from vault.core.errors import (
     IntegrityError,
     NotFoundError,
     StoreUnavailableError,
-    VaultError,
 )
 from vault.core.flow import Actor, ActorKind, Caller, HowEnded, Reason, StreamStatus
 from vault.core.ids import RecordingId
 from vault.objects.interfaces import ObjectStore
 from vault.objects.keys import ObjectKey
 from vault.sealing.manifest import Manifest, StreamCount, verify_manifest
+from vault.spool.backlog import Backlog
 from vault.spool.backoff import Backoff
 from vault.spool.body import StoppableBody
 from vault.spool.files import ENVELOPE, MANIFEST, SessionFolder
@@ -116,6 +115,7 @@ class Shipper:
             parallel: Recordings on their way at once.
         """
         self._spool = spool
+        self._backlog = Backlog(spool)
         self._to = to
         self._outbox = outbox
         self._notes = notes
@@ -128,7 +128,6 @@ class Shipper:
         self._progress = Progress(spool.config.directory)
         self._parallel = parallel
         self._busy: set[RecordingId] = set()
-        self._started: dict[RecordingId, str] = {}
         self._news = threading.Condition()
         self._asked = False
         self._stopping = False
@@ -156,14 +155,8 @@ class Shipper:
             self._news.notify_all()
 
     def waiting(self) -> list[RecordingId]:
-        """Return what has a manifest and was not freed yet."""
-        found = []
-        for recording_id in self._spool.recordings():
-            # What cannot be looked at now is looked at in the next round.
-            with contextlib.suppress(VaultError):
-                if self._spool.folder(recording_id).has(MANIFEST):
-                    found.append(recording_id)
-        return found
+        """Return what has a manifest and was not freed yet, oldest first."""
+        return self._backlog.waiting()
 
     def ship(self, recording_id: RecordingId) -> None:
         """Take one recording through all six steps.
@@ -286,30 +279,22 @@ class Shipper:
 
     def _round(self, pool: ThreadPoolExecutor) -> float:
         """Begin with those that are due; return the seconds until the next one is."""
-        for recording_id in self._recordings():
-            if self._stopping or len(self._busy) >= self._parallel:
-                break  # whoever ends asks for another round
+        looked = len(self._busy) < self._parallel and self._backlog.look()
+        while not self._stopping and len(self._busy) < self._parallel:
+            recording_id = self._backlog.take()
+            if recording_id is None:
+                break
             if recording_id not in self._busy and self._wait_s(recording_id) <= 0:
                 self._busy.add(recording_id)
                 pool.submit(self._attempt, recording_id)
-        # One that is due and was not begun is begun when another ends; one that
-        # cannot even be listed is looked for again, without hurry.
+        else:
+            return _NO_NEWS_S  # whoever ends asks for another round
+        if not looked:
+            return self._backlog.look_in_s
+        # One that cannot even be listed is looked for again, without hurry.
         waits = (self._wait_s(one) for one in list(self._waits))
-        return min((wait_s for wait_s in waits if wait_s > 0), default=_NO_NEWS_S)
-
-    def _recordings(self) -> list[RecordingId]:
-        """Return what waits, oldest first."""
-        with contextlib.suppress(VaultError):
-            waiting = self.waiting()
-            self._started = {one: self._start_of(one) for one in waiting}
-            return sorted(waiting, key=self._started.__getitem__)
-        return []
-
-    def _start_of(self, recording_id: RecordingId) -> str:
-        if recording_id not in self._started:
-            with contextlib.suppress(VaultError):
-                return self._spool.folder(recording_id).order().started
-        return self._started.get(recording_id, "")
+        due_s = min((wait_s for wait_s in waits if wait_s > 0), default=_NO_NEWS_S)
+        return max(due_s, self._backlog.look_in_s)
 
     def _wait_s(self, recording_id: RecordingId) -> float:
         if recording_id not in self._waits:

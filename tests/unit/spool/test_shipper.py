@@ -382,7 +382,7 @@ def test_the_oldest_goes_first(scene: Scene, order: SpoolOrder) -> None:
     ]
     for one in orders:
         captured(scene.spool, one)
-    going = scene.shipper()._recordings()
+    going = scene.shipper().waiting()
 
     assert [orders[n].recording_id for n in (1, 2, 0)] == going
 
