@@ -47,6 +47,8 @@ class Child:
     "Told the process id when it has inherited its descriptors."
     passphrase: SecretBytes | None = field(default=None, repr=False)
     program: Sequence[str] = _VAULT
+    longest_wait_s: float = _LONGEST_WAIT_S
+    "Longest that one that died is not started again."
     restarts: int = 0
     "Deaths in a row since it last ran for a minute."
     process: subprocess.Popen[bytes] | None = None
@@ -140,7 +142,7 @@ class Child:
             self.restarts = 1 if settled else self.restarts + 1
             wait_s = 0.0
             if self.restarts > 1:
-                wait_s = min(_LONGEST_WAIT_S, 0.5 * 2 ** min(self.restarts - 1, 7))
+                wait_s = min(self.longest_wait_s, 0.5 * 2 ** min(self.restarts - 1, 7))
             self._again = now + wait_s
             assert self.process is not None
             status = self.process.returncode

@@ -40,6 +40,7 @@ ROLES: Final = ("tap", "worker", "web")
 
 _CHECK_EVERY_S: Final = 0.5
 _STOP_WITHIN_S: Final = {"web": 10.0, "tap": 30.0, "worker": 30.0, "warden": 20.0}
+_TAP_WAIT_S: Final = 2.0
 
 log = structlog.get_logger()
 
@@ -113,7 +114,12 @@ class Serve:
             self._keeper.belongs_to(process_id)
 
         return Child(
-            name="tap", arguments=arguments, descriptors=descriptors, spawned=spawned
+            name="tap",
+            arguments=arguments,
+            descriptors=descriptors,
+            spawned=spawned,
+            # Packets of running calls wait in the kernel meanwhile, for some seconds.
+            longest_wait_s=_TAP_WAIT_S,
         )
 
     def start(self) -> None:

@@ -176,6 +176,21 @@ class TestKeepingAlive:
         assert [0, 1, 2, 4] == [round(wait) for wait in waits]
         assert child.restarts == 4
 
+    def test_one_that_packets_wait_for_is_never_left_dead_for_long(
+        self, make: Make
+    ) -> None:
+        child = make("sys.exit(1)")
+        child.longest_wait_s = 1.0
+        child.spawn()
+        assert child.process is not None
+        child.process.wait()
+        child.restarts = 9
+
+        child.keep_alive()
+
+        assert child._again is not None
+        assert child._again - time.monotonic() <= 1.0
+
     def test_a_minute_of_life_is_forgiven(self, make: Make) -> None:
         child = make("sys.exit(1)")
         child.spawn()
