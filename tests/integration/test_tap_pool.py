@@ -176,8 +176,10 @@ class TestACall:
 
             assert placed[0] is not placed[1]
             assert placed[1] is placed[2] is placed[3]
+            assert [3, 3] == [load.streams for load in pool.standing().workers]
             for call in calls:
                 await call.close()
+            assert [0, 0] == [load.streams for load in pool.standing().workers]
 
         run(scene, workers=2)
 
