@@ -142,16 +142,23 @@ class RecorderService:
     async def start(self) -> None:
         """Take over or recover, then begin to deliver, to ship and to take calls."""
         going_on = await self.desk.resume()
+        self._around.disk.tell(self._disk_failed)
+        await self._around.disk.start()
+        # Before a long spool is read through: where the earlier workers are gone,
+        # the kernel keeps five seconds of what a call that goes on receives.
+        await self._around.media.start()
         key = self._around.manifest_key
         await asyncio.to_thread(recover, self.spool, key, skip=going_on)
         await asyncio.to_thread(self.desk.preflight.look_back, self.spool)
         self.outbox.start()
         self._opener.start(self.spool)
         self.shipper.start()
-        self._around.disk.tell(self.spool.disk.fail)
-        await self._around.disk.start()
-        await self._around.media.start()
         self._watch = asyncio.create_task(self.watch.run())
+
+    def _disk_failed(self, problem: str) -> None:
+        # Not on the event loop: this writes to the disk that has just failed.
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, self.spool.disk.fail, problem)
 
     async def stop(self) -> None:
         """End every call, then everything else; the spool keeps what is left."""
