@@ -129,12 +129,19 @@ class Devices:
             raise NotFoundError("no such device")
         return _device(row)
 
-    def allow(self, name_or_id: str, allowances: frozenset[Allowance]) -> DeviceAllowed:
+    def allow(
+        self,
+        name_or_id: str,
+        allowances: frozenset[Allowance],
+        *,
+        grants: bool = True,
+    ) -> DeviceAllowed:
         """Set what a device may do that is refused to others; its token stays.
 
         Args:
             name_or_id: Of the device, which may be a revoked one.
             allowances: All of them: what is not named is taken away.
+            grants: Whether what is new is given; else things are taken away only.
 
         Raises:
             NotFoundError: No such device.
@@ -144,12 +151,14 @@ class Devices:
             row = connection.execute(select(DEVICE).where(named)).first()
             if row is None:
                 raise NotFoundError("no such device")
+            before = _device(row)
+            if not grants:
+                allowances &= before.allowances
             connection.execute(
                 update(DEVICE)
                 .where(DEVICE.c.id == row.id)
                 .values(allowances=_spelled(allowances))
             )
-        before = _device(row)
         return DeviceAllowed(
             device=replace(before, allowances=allowances), before=before.allowances
         )

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Annotated, Final
 
@@ -227,21 +228,22 @@ def device_add(
     """Add a device and print its token, which is shown only now."""
     with _trusted() as (installation, warden):
         devices = Devices(installation.catalog)
-        added = devices.add(
-            name, media_advertise=media_advertise, allowances=frozenset(allow or ())
-        )
+        added = devices.add(name, media_advertise=media_advertise)
+        allowed = replace(added.device, allowances=frozenset(allow or ()))
         try:
-            warden.append(_device_draft(Action.ACCESS_DEVICE_ADDED, added.device))
+            warden.append(_device_draft(Action.ACCESS_DEVICE_ADDED, allowed))
         except VaultError:
-            devices.revoke(added.device.id)
+            devices.revoke(allowed.id)
             raise
-        _warn(added.device)
+        # After the leaf, as with `device_allow`.
+        devices.allow(allowed.id, allowed.allowances)
+        _warn(allowed)
         if as_json:
             show_json(
                 {
-                    "id": added.device.id,
-                    "name": added.device.name,
-                    "allowances": sorted(added.device.allowances),
+                    "id": allowed.id,
+                    "name": allowed.name,
+                    "allowances": sorted(allowed.allowances),
                     "token": added.token,
                 }
             )
@@ -284,19 +286,16 @@ def device_allow(
         raise typer.BadParameter("name what it may do, or --none")
     with _trusted() as (installation, warden):
         devices = Devices(installation.catalog)
-        allowed = devices.allow(name, wanted)
-        if allowed.before != wanted:
-            try:
-                warden.append(
-                    _device_draft(Action.ACCESS_DEVICE_CHANGED, allowed.device)
-                )
-            except VaultError:
-                # What nobody knows of was not given; what was taken stays so.
-                devices.allow(allowed.device.id, allowed.before & wanted)
-                raise
-        _warn(allowed.device)
+        # Taken away before the leaf and given after it: whatever fails in between, a
+        # device never may what the trail does not know of.
+        narrowed = devices.allow(name, wanted, grants=False)
+        changed = replace(narrowed.device, allowances=wanted)
+        if narrowed.before != wanted:
+            warden.append(_device_draft(Action.ACCESS_DEVICE_CHANGED, changed))
+            devices.allow(changed.id, wanted)
+        _warn(changed)
         may = ", ".join(sorted(wanted)) or "nothing unsafe"
-        say(f"{allowed.device.name} may: {may}; taps know within 5 s.")
+        say(f"{changed.name} may: {may}; taps know within 5 s.")
 
 
 def _device_draft(action: Action, changed: Device) -> Draft:

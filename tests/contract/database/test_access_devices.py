@@ -90,6 +90,17 @@ def test_what_is_allowed_is_set_and_not_added_to(devices: Devices) -> None:
     assert added.device == devices.snapshot().by_token(added.token)
 
 
+def test_what_is_new_is_not_given_before_the_trail_knows(devices: Devices) -> None:
+    short = frozenset({Allowance.SHORT_TAG})
+    devices.add("sbc-1", allowances=short)
+
+    kept = devices.allow("sbc-1", EVERYTHING, grants=False)
+    taken = devices.allow("sbc-1", NOTHING_ALLOWED, grants=False)
+
+    assert (short, short) == (kept.before, kept.device.allowances)
+    assert (short, NOTHING_ALLOWED) == (taken.before, taken.device.allowances)
+
+
 def test_an_allowance_of_a_newer_version_allows_nothing_here(
     devices: Devices, catalog_engine: Engine
 ) -> None:
