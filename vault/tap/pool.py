@@ -33,7 +33,7 @@ from vault.tap.config import TapConfig
 from vault.tap.control import Fields
 from vault.tap.crew import WORKER_DIED
 from vault.tap.interfaces import DescriptorStore, Hear
-from vault.tap.link import WorkerDiedError
+from vault.tap.link import WorkerDiedError, WorkerRefusedError
 from vault.tap.open_call import MAX_RECORDER_STATE, OpenCall, restated
 from vault.tap.orders import (
     MAX_STREAMS_PER_CALL,
@@ -88,7 +88,9 @@ class MediaPool:
                 )
                 if call is not None:
                     found.append(call)
-                    await self._restate(call, one.said)
+                    with contextlib.suppress(WorkerRefusedError):
+                        # The call goes on as it was, and the tap has to start.
+                        await self._restate(call, one.said)
         if self._store is not None:
             stored, strays = adoption.from_store(
                 self._store.handed_back(),
