@@ -89,9 +89,17 @@ class WorkerLink:
         ours, theirs = control.pair()
         listener, path = None, None
         with theirs:
-            if config.run_folder:
-                listener, path = meeting.listen(Path(config.run_folder))
-            process = WorkerProcess.start(theirs.fileno())
+            try:
+                if config.run_folder:
+                    listener, path = meeting.listen(Path(config.run_folder))
+                process = WorkerProcess.start(theirs.fileno())
+            except BaseException:
+                # It is tried again and again: each try would leave a name.
+                ours.close()
+                if listener is not None and path is not None:
+                    listener.close()
+                    path.unlink(missing_ok=True)
+                raise
         link = cls(ours, process, events, path=path)
         fds = [] if listener is None else [listener.fileno()]
         link._put(control.pack(dataclasses.asdict(config)), fds)
