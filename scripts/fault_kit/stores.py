@@ -68,7 +68,9 @@ class _Tally:
     recordings_lost: int = 0
     "Not whole in the store, although freed."
     duplicates: int = 0
-    "Objects that no manifest names, and leaves beyond the first."
+    "Objects that no manifest names."
+    told_again: int = 0
+    "Leaves beyond a recording's first: it was stored, lost, and stored again."
     freed_before_read_back: int = 0
     calls_unaccounted: int = 0
     calls_unreadable: int = 0
@@ -251,7 +253,7 @@ def _account(site: Site, truth: _Truth, calls: Sequence[Call], tally: _Tally) ->
         if call.id in waiting:
             continue  # counted as not drained
         tally.calls_unaccounted += not captured.get(call.id)
-        tally.duplicates += max(0, captured.get(call.id, 0) - 1)
+        tally.told_again += max(0, captured.get(call.id, 0) - 1)
         with contextlib.suppress(KeyError, VaultError):
             manifest = site.spool().manifest(truth.object_of(call.id, "manifest"))
             signed = {f"{_BUCKET}/{call.id}/{one.name}" for one in manifest.objects}

@@ -27,6 +27,7 @@ _INJECTORS = 2
 _HOW = ("EIO", "ENOSPC", "EIO+", "ENOSPC+", "KILL")
 _SHOWN = 20
 _SHOWN_CHARACTERS = 600
+_SYNCS_FAIL = {("fsync", "EIO"), ("syncfs", "EIO"), ("fdatasync", "EIO")}
 _BAD = ("states", "unaccounted", "manifests_lost", "retried", "early", "threads")
 
 Job = dict[str, Any]
@@ -90,21 +91,29 @@ def sweep(
     doubles: int,
     seed: int,
     settings: Settings | None = None,
+    *,
+    only: tuple[str, str] | None = None,
 ) -> dict[str, object]:
     """Inject faults.
 
     Args:
-        sample: How many, chosen at random; None for each there is.
+        sample: How many, chosen at random, beside a failure of every sync; None for
+            each there is.
         doubles: How many pairs, the second of which strikes recovery.
         seed: Of that chance.
         settings: Environment of the processes.
+        only: One name and one fate, where the others are of no interest.
     """
     chance = random.Random(seed)  # noqa: S311 - a choice, no secrets
     tally = Tally()
     with _injectors(settings or {}) as injectors:
         sound: Job = {"fault": None, "second": None, "list": True}
         calls = _asked(injectors[0], sound, tally)["calls"]
-        every = _faults(calls)
+        every = [
+            one
+            for one in _faults(calls)
+            if only is None or (one["name"], one["how"]) == only
+        ]
         # What recovery does is learnt from one that has everything to do.
         half: Job = {"fault": _half_way(calls), "second": None, "list": True}
         again = _faults(_asked(injectors[0], half, tally)["second_calls"])
@@ -153,10 +162,11 @@ def _some(
     every: Sequence[dict[str, Any]], count: int, chance: random.Random
 ) -> list[dict[str, Any]]:
     """Choose *count*, all names as often as each other: most calls only close."""
+    syncs = [one for one in every if (one["name"], one["how"]) in _SYNCS_FAIL]
     names = sorted({one["name"] for one in every})
     by_name = {n: [one for one in every if one["name"] == n] for n in names}
     chosen = [chance.choice(by_name[names[i % len(names)]]) for i in range(count)]
-    return [dict(one) for one in {tuple(one.items()): one for one in chosen}.values()]
+    return [*{tuple(one.items()): one for one in (*syncs, *chosen)}.values()]
 
 
 def _asked(injector: "subprocess.Popen[str]", job: Job, tally: Tally) -> Job:
