@@ -8,9 +8,12 @@ from vault.core.errors import (
     AuditUnavailableError,
     ConflictError,
     InvalidInputError,
+    UnavailableError,
 )
 from vault.core.flow import NOBODY, Caller
+from vault.spool.config import SpoolConfig
 from vault.spool.outbox import Outbox
+from vault.spool.spool import Spool
 
 
 class Warden:
@@ -201,3 +204,19 @@ def test_waiting_for_what_does_not_come_ends(tmp_path: Path, warden: Warden) -> 
     box = outbox(tmp_path, warden)
 
     assert not box.wait(box.post(DRAFT), timeout_s=0.01)
+
+
+def test_where_the_disk_has_failed_a_leaf_promises_nothing_written_before_it(
+    tmp_path: Path, warden: Warden
+) -> None:
+    spool = Spool(SpoolConfig(directory=tmp_path / "spool", reserve_bytes=0)).open()
+    queue = Outbox(
+        tmp_path / "out", source="tap", trail=warden, clock=lambda: 42, disk=spool.disk
+    )
+    spool.disk.fail("syncfs: EIO")
+    durable = queue.post_soon(DRAFT)
+
+    with pytest.raises(UnavailableError):
+        durable.result()
+    assert 1 == len(queue.waiting())
+    spool.close()
