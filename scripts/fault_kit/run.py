@@ -15,7 +15,8 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -86,23 +87,10 @@ POSSIBLE: dict[str, Callable[[], str]] = {
 def main() -> int:
     chosen = _arguments()
     families = SHORT if chosen.short else LONG
-    results: dict[str, object] = {}
+    results: dict[str, Found] = {}
     skipped: dict[str, str] = {}
     failures: list[str] = []
     caught: dict[str, bool] = {}
-    for name in chosen.only or families:
-        if reason := POSSIBLE.get(name, str)():
-            skipped[name] = reason
-            print(f"{name}: skipped, {reason}", file=sys.stderr, flush=True)
-            continue
-        if not chosen.controls_alone:
-            results[name] = _timed(name, families[name], chosen.seed, {})
-            failures += missed(name, results[name], busy=chosen.busy)
-        if chosen.controls or chosen.controls_alone:
-            caught |= dict(_controlled(name, chosen.seed, chosen.control))
-    failures += [
-        f"the control {one} was not caught" for one in caught if not caught[one]
-    ]
     document = {
         "v": 1,
         **about(chosen.seed),
@@ -112,13 +100,30 @@ def main() -> int:
         "controls": caught,
         "missed": failures,
     }
-    _write(document, chosen.output)
+    for name in chosen.only or families:
+        if reason := POSSIBLE.get(name, str)():
+            skipped[name] = reason
+            _say(f"{name}: skipped, {reason}")
+            continue
+        try:
+            if not chosen.controls_alone:
+                results[name] = _timed(name, families[name], chosen.seed, {})
+                failures += missed(name, results[name], busy=chosen.busy)
+            if chosen.controls or chosen.controls_alone:
+                _control(name, chosen.seed, chosen.control, caught)
+        except (RuntimeError, OSError) as error:
+            traceback.print_exc()
+            failures.append(f"{name}: did not come to its end: {str(error)[:300]}")
+        # Now, too: the long form takes hours.
+        _write(document, chosen.output)
+    failures += [
+        f"the control {one} was not caught" for one in caught if not caught[one]
+    ]
+    _write(document, chosen.output, last=True)
     if caught:
-        print(
-            f"controls: {sum(caught.values())} of {len(caught)} caught", file=sys.stderr
-        )
+        _say(f"controls: {sum(caught.values())} of {len(caught)} caught")
     for sentence in failures:
-        print(sentence, file=sys.stderr)
+        _say(sentence)
     return 1 if failures else 0
 
 
@@ -141,34 +146,41 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 def _timed(name: str, run: Family, seed: int, settings: Settings) -> Found:
-    print(f"{name} …", file=sys.stderr, flush=True)
+    _say(f"{name} …")
     began_s = time.monotonic()
     found = {**run(seed, settings), "took_s": round(time.monotonic() - began_s, 1)}
-    print(f"{name}: {json.dumps(found)}", file=sys.stderr, flush=True)
+    _say(f"{name}: {json.dumps(found)}")
     return found
 
 
-def _controlled(
-    family: str, seed: int, only: list[str] | None
-) -> Iterator[tuple[str, bool]]:
+def _control(
+    family: str, seed: int, only: list[str] | None, caught: dict[str, bool]
+) -> None:
     """Run a family on a product that is broken on purpose; it must notice."""
     for control in CONTROLS[family]:
-        name = f"{family}/{control}"
         if only and control not in only:
             continue
-        run = BROKEN.get(name, BROKEN[family])
+        name = f"{family}/{control}"
         settings = {"PYTHONPATH": f"{HERE / 'controls' / control}:{ROOT}"}
+        run = BROKEN.get(name, BROKEN[family])
         sentences = missed(family, _timed(name, run, seed, settings))
-        print("\n".join(sentences), file=sys.stderr, flush=True)
-        yield name, bool(sentences)
+        for sentence in sentences:
+            _say(sentence)
+        caught[name] = bool(sentences)
 
 
-def _write(document: dict[str, object], output: Path | None) -> None:
+def _write(
+    document: dict[str, object], output: Path | None, *, last: bool = False
+) -> None:
     text = json.dumps(document, indent=2, sort_keys=True) + "\n"
     if output:
         output.write_text(text)
-    else:
+    elif last:
         sys.stdout.write(text)
 
 
