@@ -50,7 +50,7 @@ def recover(
             continue
         folder = spool.folder(recording_id)
         try:
-            if not folder.has(MANIFEST) and _recover(folder, key):
+            if not _written(folder, MANIFEST) and _recover(folder, key):
                 recovered.append(recording_id)
         except (VaultError, OSError) as exc:
             _log.error(UNREADABLE, recording=recording_id, problem=type(exc).__name__)
@@ -75,7 +75,10 @@ def _recover(folder: SessionFolder, key: ManifestKey) -> bool:
                 ended_s = max(ended_s, _changed_s(file.fileno()))
             if not name.endswith(CUT):
                 folder.mark_cut(int(name[-4:]))
-    # 3. What there is, signed.
+    # 3. What there is, signed.  A name without its octets is what a power cut leaves
+    #    of a manifest that was never acknowledged.
+    if folder.has(MANIFEST):
+        folder.discard(MANIFEST)
     ended = rfc3339(int(min(ended_s, time.time()) * NS_PER_S))
     commit(
         folder,

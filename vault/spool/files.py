@@ -253,6 +253,14 @@ class SessionFolder:
                     total += about.st_size
         return total
 
+    def discard(self, name: str) -> None:
+        """Take *name* away; it is none of what was promised."""
+        with (
+            translated(f"{self.recording_id} {name}"),
+            descriptors.folder(self.path) as at,
+        ):
+            os.unlink(_file_name(name), dir_fd=at)
+
     def tell_trouble(self, text: str) -> None:
         """Leave *text* for `spool status`; an empty one takes it back."""
         with (

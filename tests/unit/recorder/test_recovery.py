@@ -96,6 +96,19 @@ def test_a_call_without_a_packet_is_recovered_too(spool: Spool) -> None:
     )
 
 
+@pytest.mark.parametrize("octets", [b"", bytes(700)])
+def test_a_manifest_that_a_power_cut_left_empty_is_none(
+    spool: Spool, octets: bytes
+) -> None:
+    folder = left(spool)
+    folder.write_once("envelope", b"e")
+    folder.write_once("manifest", octets)
+
+    assert [folder.recording_id] == recover(spool, KEY)
+    manifest = verify_manifest(folder.read("manifest"), {"tap": KEY.public})
+    assert HowEnded.CUT is manifest.how
+
+
 def test_a_call_that_goes_on_is_left_to_those_who_adopted_it(spool: Spool) -> None:
     going, dead = left(spool), left(spool)
     for folder in (going, dead):
