@@ -1,4 +1,4 @@
-"""A negative control: files of the spool are written under their own name."""
+"""A negative control: files of the spool are written under their own name, bit by bit."""
 
 import os
 
@@ -9,7 +9,9 @@ def _in_place(at, name, octets, *, replace, sync):
     how = os.O_TRUNC if replace else os.O_EXCL
     file = os.open(name, os.O_WRONLY | os.O_CREAT | how, 0o600, dir_fd=at)
     try:
-        os.write(file, octets)
+        half = len(octets) // 2
+        os.write(file, octets[:half])
+        os.write(file, octets[half:])
         if sync:
             os.fsync(file)
             os.fsync(at)
