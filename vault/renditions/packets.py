@@ -84,6 +84,8 @@ class StreamPackets:
     "Encoding name → packets that cannot be rendered."
     events: Mapping[str, int]
     "Event name → how often; without those that announce the stream."
+    was_paused: bool = False
+    "Whether packets of it may have been discarded on purpose."
 
     @property
     def codec(self) -> str:
@@ -120,6 +122,7 @@ class CaptureReader:
         self._deferred = deferred or DeferredDecryption(())
         self._scanner = RecordScanner()
         self._streams: dict[int, _Stream] = {}
+        self._was_paused = False
         self.malformed_events = 0
         self.cut_bytes = 0
         "Octets of records that a part's end cut off."
@@ -161,6 +164,7 @@ class CaptureReader:
         known = self._streams.get(number)
         if known is None:
             known = self._streams[number] = _Stream(number, self._deferred)
+            known.was_paused = self._was_paused
         return known
 
     def _event(self, row: Octets) -> None:
@@ -175,6 +179,10 @@ class CaptureReader:
             elif record.stream != WHOLE_CALL:
                 # Also events that this version does not know: they change nothing.
                 self._stream(record.stream).events[str(said["event"])] += 1
+            elif said["event"] == Event.PAUSE:
+                self._was_paused = True
+                for each in self._streams.values():
+                    each.was_paused = True
         except MalformedPacketError:
             self.malformed_events += 1
 
@@ -196,6 +204,7 @@ class _Stream:
         self._suite = ""
         self._payloads = PayloadTable.of({})
         self.events: Counter[str] = Counter()
+        self.was_paused = False
         self._columns: list[_Columns] = []
         self._in_part = 0
         self._payload = bytearray()
@@ -310,6 +319,7 @@ class _Stream:
             malformed=self._malformed,
             unsupported=dict(self._unsupported),
             events=dict(self.events),
+            was_paused=self.was_paused,
         )
 
 

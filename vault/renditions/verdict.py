@@ -3,6 +3,7 @@
     found                                                     state     reason
     an object that is not the one that was signed for         partial*  store-damaged
     audio, but the call was cut or timed out                  partial   cut | timeout
+    audio, but the tap received more than it could keep       partial   cut
     audio, and many packets that failed authentication        partial   srtp-unauthen…
     audio, but a line whose codec we cannot decode            partial   codec-unsupp…
     audio, nothing of the above                               ready
@@ -28,7 +29,7 @@ from vault.renditions.packets import StreamPackets
 from vault.sealing.manifest import StreamCount
 
 _MANY: Final = 25
-"Packets that failed authentication: half a second of speech is missed by a listener."
+"Packets: half a second of speech is missed by a listener."
 
 _SHARE: Final = 100
 "One packet in so many is enough, too: short calls have few."
@@ -93,6 +94,8 @@ def _reason(
 ) -> Reason | None:
     if playable and how in _BY_ENDING:
         return _BY_ENDING[how]
+    if playable and _lost_here(audio, counted):
+        return Reason.CUT
     if _unauthenticated(audio, counted, any_counts=not playable):
         return Reason.SRTP_UNAUTHENTICATED
     if any(each.unsupported and not each.playable for each in audio):
@@ -100,6 +103,26 @@ def _reason(
     if not playable:
         return Reason.NO_MEDIA
     return None
+
+
+def _lost_here(audio: Sequence[StreamPackets], counted: Sequence[StreamCount]) -> bool:
+    """Return whether media reached the tap and is not in its capture.
+
+    A chunk that died with its worker, a disk that was full, a buffer that ran over.
+    What was discarded in a pause is not lost, and nobody can tell the two apart.
+    Drops count as far as packets are missing: a flood of strangers fills buffers, too.
+    """
+    by_number = {each.stream: each for each in audio}
+    for each in counted:
+        found = by_number.get(each.stream)
+        if found is None or found.was_paused:
+            continue
+        captured = len(found.packets) - found.recovered + found.malformed
+        absent = sum(max(0, s.last - s.first + 1 - s.packets) for s in each.ssrcs)
+        lost = max(0, each.authentic - captured) + min(each.kernel_drops, absent)
+        if lost >= _MANY or (lost and lost * _SHARE >= each.received):
+            return True
+    return False
 
 
 def _unauthenticated(

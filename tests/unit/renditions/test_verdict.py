@@ -17,7 +17,7 @@ from tests.simulators.calls import (
 from vault.core.flow import HowEnded, Reason, RecordingState
 from vault.renditions.packets import CaptureReader, StreamPackets
 from vault.renditions.verdict import judge
-from vault.sealing.manifest import StreamCount
+from vault.sealing.manifest import SsrcCount, StreamCount
 from vault.tap.capture import Kind
 
 AUDIO = capture(Phone().say(babble(1)), added(0, "agent", payloads=(PCMU,)))
@@ -26,6 +26,8 @@ FOREIGN = capture(
     added(1, "customer", payloads=(OPUS,)),
 )
 NOTHING = added(0, "agent")
+HEARD = 50
+"Packets of `AUDIO`."
 
 
 def undecryptable(packets: int) -> bytes:
@@ -101,15 +103,22 @@ def test_damage_comes_before_everything() -> None:
     assert failed(Reason.STORE_DAMAGED) == verdict(NOTHING, damaged=True)
 
 
+def forged(packets: int, *, of: int) -> StreamCount:
+    """Return counters of what `AUDIO` holds, forged packets, and many replays."""
+    replayed = of - packets - HEARD
+    return replace(
+        counted(received=of, authentic=HEARD),
+        rejected={"unauthenticated": packets, "replayed": replayed},
+    )
+
+
 def test_a_few_forged_packets_do_not_spoil_a_long_call() -> None:
-    count = counted(received=30_024, authentic=30_000, kept=24)
-
-    assert READY == verdict(AUDIO, count)
+    assert READY == verdict(AUDIO, forged(24, of=30_024))
 
 
-@pytest.mark.parametrize(("forged", "received"), [(25, 30_000), (3, 200)])
-def test_half_a_second_or_a_hundredth_of_them_do(forged: int, received: int) -> None:
-    count = counted(received=received, authentic=received - forged)
+@pytest.mark.parametrize(("packets", "received"), [(25, 30_000), (3, 200)])
+def test_half_a_second_or_a_hundredth_of_them_do(packets: int, received: int) -> None:
+    count = forged(packets, of=received)
 
     assert partial(Reason.SRTP_UNAUTHENTICATED) == verdict(AUDIO, count)
 
@@ -144,7 +153,8 @@ def test_what_a_late_key_opened_failed_nothing() -> None:
     count = replace(
         counted(received=100, authentic=40, kept=60), rejected={"unknown-mki": 60}
     )
-    locked = [replace(one, recovered=0) for one in read(AUDIO)]
+    speech = capture(Phone().say(babble(2)), added(0, "agent", payloads=(PCMU,)))
+    locked = [replace(one, recovered=0) for one in read(speech)]
     opened = [replace(one, recovered=60) for one in locked]
 
     found = [
@@ -152,3 +162,26 @@ def test_what_a_late_key_opened_failed_nothing() -> None:
     ]
 
     assert [Reason.SRTP_UNAUTHENTICATED, None] == [each.reason for each in found]
+
+
+def test_what_arrived_and_was_not_kept_is_missed() -> None:
+    assert READY == verdict(AUDIO, counted(received=HEARD, authentic=HEARD))
+    assert partial(Reason.CUT) == verdict(
+        AUDIO, counted(received=HEARD + 40, authentic=HEARD + 40)
+    )
+
+
+def test_a_buffer_that_ran_over_counts_as_far_as_packets_are_missing() -> None:
+    def count(*, missing: int) -> StreamCount:
+        span = SsrcCount(ssrc=1, first=0, last=HEARD + missing - 1, packets=HEARD)
+        plain = counted(received=HEARD + 5_000, authentic=HEARD)
+        return replace(plain, rejected={}, kernel_drops=5_000, ssrcs=(span,))
+
+    assert READY == verdict(AUDIO, count(missing=0))
+    assert partial(Reason.CUT) == verdict(AUDIO, count(missing=30))
+
+
+def test_what_a_pause_discards_is_not_missed() -> None:
+    pause = record(Kind.EVENT, 255, b'{"event":"pause","v":1}', at_ns=START_NS)
+
+    assert READY == verdict(AUDIO + pause, counted(received=90, authentic=90))
