@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from vault.core.media import SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.tap.capture import Kind, parse_event
 from vault.tap.orders import StreamChange
+from vault.tap.sweep import Sweep
 
 pytestmark = pytest.mark.network
 
@@ -24,7 +26,16 @@ REPORT = b"\x80\xc9\x00\x01\x00\x00\x00\x07"
 
 
 class UdpLine(Line):
-    """A line whose two ports are UDP ports."""
+    """A line whose two ports are UDP ports, maybe in the sweep of another one."""
+
+    def __init__(
+        self, *args: Any, beside: "UdpLine | None" = None, **more: Any
+    ) -> None:
+        self._beside = beside
+        super().__init__(*args, **more)
+
+    def new_sweep(self) -> Sweep:
+        return super().new_sweep() if self._beside is None else self._beside.sweep
 
     def ports(self) -> tuple[int, int]:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
@@ -125,6 +136,10 @@ class TestAFloodFromElsewhere:
         # What reached us at all is what the stray socket is read at: a batch a tick.
         assert seen <= 10 * 64
         assert line.octets(Kind.UNDECRYPTABLE) == []
+        # The rest was dropped at the stray socket, and each of them is counted.
+        count = line.stream.count
+        refused = sum(count.rejected.values())
+        assert count.authentic + refused + count.stray_drops == len(sent) + 10 * burst
 
     def test_before_the_first_packet_leaves_the_lock_to_whoever_is_authentic(
         self, lines: Callable[..., UdpLine], host: str
@@ -475,3 +490,33 @@ class TestTheSharedCaptures:
         assert line.stream.count.authentic == 204
         assert line.stream.count.rtcp == 2
         assert rejected(line) == {}
+
+
+class TestASprayOverManyPorts:
+    def test_does_not_keep_a_sender_that_moved_waiting(
+        self, lines: Callable[..., UdpLine]
+    ) -> None:
+        """
+        Stray sockets are read sixteen per sweep, and the sockets of many calls have
+        noise for it: the one whose sender is missed comes first.
+        """
+        line = lines()
+        sent = line.send_rtp(1)
+        others = [lines(beside=line) for _ in range(40)]
+        for other in others:
+            other.send_rtp(1)
+        line.tick()
+        with line.peer() as sprayer:
+            for number in range(2, 9):
+                # The others are heard, and sprayed; this one has fallen silent.
+                for other in others:
+                    other.send_rtp(number)
+                    for _ in range(100):
+                        sprayer.sendto(b"\x80\x00" + bytes(170), other.addresses[0])
+                line.tick(0.2)
+            line.move()
+            sent += line.send_rtp(2)
+            line.tick(0.2)
+
+        assert line.stream.count.authentic == 2
+        assert line.stream.count.source_moves == 1

@@ -118,7 +118,7 @@ class Line:
         self.call.part.abandon()
         assert self.call.page is not None
         self.call.page.close()
-        self.sweep.calls.clear()
+        del self.sweep.calls[self.id]
 
     @property
     def stream(self) -> Stream:

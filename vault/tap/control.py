@@ -56,7 +56,7 @@ from vault.tap.orders import (
 Fields: TypeAlias = dict[str, Any]
 "JSON of this room's own making, read by this room only."
 
-PROTOCOL: Final = 5
+PROTOCOL: Final = 6
 
 MESSAGE_BYTES: Final = 192 * 1024
 "Room for one message; the default buffers of a socket pair hold more."
@@ -69,8 +69,17 @@ _MAX_FDS: Final = 253
 _COUNTERS_BYTES: Final = 48 * 1024
 _REASONS: Final = tuple(Rejection)
 _NO_REASON: Final = (0,) * len(_REASONS)
-_FIELDS: Final = 7
-_HEAD: Final = struct.Struct(f"<16sHBB{_FIELDS + len(_REASONS)}Q")
+_COUNTED: Final = (
+    "authentic",
+    "rtcp",
+    "undecryptable_kept",
+    "not_captured",
+    "checks",
+    "source_moves",
+    "over_budget",
+    "kernel_drops",
+)
+_HEAD: Final = struct.Struct(f"<16sHBB{len(_COUNTED) + len(_REASONS)}Q")
 _SPAN: Final = struct.Struct("<IqqQ")
 
 
@@ -88,6 +97,8 @@ class Snapshot:
     checks: int
     source_moves: int
     over_budget: int
+    kernel_drops: int
+    "At sockets of the worker's own."
     rejected: MappingProxyType[str, int]
     ssrcs: tuple[SsrcSpan, ...]
 
@@ -95,15 +106,9 @@ class Snapshot:
         """Return the counters of *stream*, which names it, as they are here."""
         return replace(
             stream,
-            authentic=self.authentic,
             rejected=self.rejected,
-            rtcp=self.rtcp,
-            undecryptable_kept=self.undecryptable_kept,
-            not_captured=self.not_captured,
-            checks=self.checks,
-            source_moves=self.source_moves,
-            over_budget=self.over_budget,
             ssrcs=self.ssrcs,
+            **{name: getattr(self, name) for name in _COUNTED},
         )
 
 
@@ -363,20 +368,14 @@ def unpack_counters(message: bytes) -> Iterator[Snapshot]:
             at += _SPAN.size
         rejected = {
             str(reason): packets
-            for reason, packets in zip(_REASONS, counts[_FIELDS:], strict=True)
+            for reason, packets in zip(_REASONS, counts[len(_COUNTED) :], strict=True)
             if packets
         }
         yield Snapshot(
             recording_id=RecordingId(str(uuid.UUID(bytes=octets))),
             part=part,
             index=index,
-            authentic=counts[0],
-            rtcp=counts[1],
-            undecryptable_kept=counts[2],
-            not_captured=counts[3],
-            checks=counts[4],
-            source_moves=counts[5],
-            over_budget=counts[6],
+            **dict(zip(_COUNTED, counts, strict=False)),
             rejected=MappingProxyType(rejected),
             ssrcs=tuple(spans),
         )
@@ -392,7 +391,7 @@ def _counters(stream: Stream) -> bytes:
         stream.order.index,
         len(tracks),
         *(count.authentic, count.rtcp, count.kept, count.not_captured),
-        *(count.checks, count.source_moves, count.over_budget),
+        *(count.checks, count.source_moves, count.over_budget, count.stray_drops),
         *([rejected.get(reason, 0) for reason in _REASONS] if rejected else _NO_REASON),
     )
     return head + b"".join(

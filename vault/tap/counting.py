@@ -130,6 +130,7 @@ class StreamCount:
         "rtcp",
         "source_moves",
         "ssrcs",
+        "stray_drops",
     )
 
     def __init__(self, at_work: int) -> None:
@@ -143,6 +144,8 @@ class StreamCount:
         "How often media came from another source than before."
         self.over_budget = 0
         "Sweeps that left packets in the kernel because the stream had had its share."
+        self.stray_drops = 0
+        "What the kernel dropped at stray sockets, as far as it was asked."
         self.rejected: dict[Rejection, int] = {}
         self.ssrcs = SsrcTable(at_work)
 
@@ -186,5 +189,6 @@ _COUNTS: Final = (
     "checks",
     "source_moves",
     "over_budget",
+    "stray_drops",
 )
 _PACKED: Final = struct.Struct(f"<{len(_COUNTS) + len(Rejection)}Q")

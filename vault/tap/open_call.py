@@ -184,7 +184,7 @@ class OpenCall:
         self.latest.clear()
 
     def counted(self, index: int) -> StreamCounters:
-        """Return what was counted on a stream, but for the kernel's drops."""
+        """Return what a worker counted on a stream: no drops at our own sockets."""
         stream = self.streams[index]
         nothing = StreamCounters(
             index=stream.index,
@@ -246,5 +246,6 @@ def _counted_on(page: CallPage, nothing: StreamCounters) -> StreamCounters:
         checks=count.checks,
         source_moves=count.source_moves,
         over_budget=count.over_budget,
+        kernel_drops=count.stray_drops,
         ssrcs=tuple(spans),
     )

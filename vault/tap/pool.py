@@ -364,15 +364,13 @@ class MediaPool:
             self._placement.retry(call, said["failure"])
 
     def _counted(self, call: OpenCall) -> tuple[StreamCounters, ...]:
-        return tuple(
-            dataclasses.replace(
-                call.counted(index),
-                kernel_drops=call.drops.get(index, 0)
-                if call.how is not None
-                else self._drops(stream),
-            )
-            for index, stream in sorted(call.streams.items())
-        )
+        counted = []
+        for index, stream in sorted(call.streams.items()):
+            seen, ended = call.counted(index), call.how is not None
+            drops = call.drops.get(index, 0) if ended else self._drops(stream)
+            drops += seen.kernel_drops
+            counted.append(dataclasses.replace(seen, kernel_drops=drops))
+        return tuple(counted)
 
     def _drops(self, stream: StreamOrder) -> int:
         return self._sockets.bound(stream.ports).drops()

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Final
 import cffi
 
 from vault.tap.slots import SOURCE_SIZE
+from vault.tap.sockets import drops_of
 
 if TYPE_CHECKING:
     from vault.tap.calls import Stream
@@ -63,6 +64,7 @@ class Port:
 
     # Plain attributes: read per batch.
     __slots__ = (
+        "_dropped",
         "_moved_s",
         "_shared_until_s",
         "fd",
@@ -71,6 +73,7 @@ class Port:
         "learning",
         "peer",
         "stray_fd",
+        "stray_read_s",
         "stream",
     )
 
@@ -79,6 +82,9 @@ class Port:
         self.stream = stream
         self.is_rtcp = is_rtcp
         self.stray_fd = -1
+        self.stray_read_s = 0.0
+        "When it was last read: while many have data, not each tick."
+        self._dropped = 0
         peer, family = _peer_of(fd)
         self.is_lockable = family in _FAMILIES
         self.peer = peer
@@ -147,11 +153,19 @@ class Port:
         # only when a member connects after the second was bound.
         return _connected(self.fd, self.peer)
 
+    def count_strays(self) -> bool:
+        """Count what the kernel has dropped at the stray socket; whether it did."""
+        dropped = drops_of(self.stray_fd)
+        self.stream.count.stray_drops += dropped - self._dropped
+        had, self._dropped = self._dropped, dropped
+        return dropped > had
+
     def close_stray(self) -> None:
         """Close the stray socket, if there is one."""
         if self.stray_fd >= 0:
             os.close(self.stray_fd)
             self.stray_fd = -1
+            self._dropped = 0
 
     def _release(self) -> None:
         if self.peer:

@@ -49,7 +49,7 @@ def running_totals(
             seen = call.latest.get(index) or call.counted(index)
             authentic += seen.authentic
             source_moves += seen.source_moves
-            kernel_drops += drops(stream)
+            kernel_drops += seen.kernel_drops + drops(stream)
             if seen.rejected:
                 rejected += sum(seen.rejected.values())
     return Totals(

@@ -43,7 +43,8 @@ _EVERYTHING: Final = 40
 "Batches: as much as a buffer holds, for a call that ends or changes."
 _STRAYS_PER_TICK: Final = 16
 "Stray sockets to read per tick: a thousand packets nobody asked for at most."
-
+_STRAYS_LOOKED_AT: Final = 1024
+"Of those that have data; epoll names others the next time."
 
 _STRAY_BUFFER_BYTES: Final = (64 * 1024, 1024 * 1024)
 "Of audio, three seconds; of video, two key frames.  The kernel doubles it for itself."
@@ -173,6 +174,7 @@ class Sweep:
                 self._trials.give_up(stream, self._clock())
             call.part.flush(self._clock(), time.time_ns())
             call.part.abandon()
+        self._write_marked()
 
     def _add(self, call: Call, order: StreamOrder, rtp_fd: int, rtcp_fd: int) -> None:
         slots = self._slots.get(order.index)
@@ -259,9 +261,10 @@ class Sweep:
             self._touched.mark(port.stream)
 
     def _read_strays(self, now_s: float) -> None:
-        for fd, _ in self._strays.poll(0, _STRAYS_PER_TICK):
-            port = self._by_stray[fd]
+        for port in self._strays_to_read(now_s):
             stream, peer = port.stream, port.peer
+            if port.count_strays():
+                self._touched.mark(stream)
             if not self._intake.drain(port, now_s, 1, stray=True):
                 continue
             if port.peer != peer:
@@ -271,6 +274,23 @@ class Sweep:
                 # Only noise here and nothing there: the sender may be in the noise.
                 port.dissolve()
                 self._settle_lock(port)
+
+    def _strays_to_read(self, now_s: float) -> list[Port]:
+        """Return those whose sender may have moved first, then whoever waited longest.
+
+        A spray over thousands of ports must not keep a sender that moved waiting.
+        """
+        ready = [
+            self._by_stray[fd] for fd, _ in self._strays.poll(0, _STRAYS_LOOKED_AT)
+        ]
+        if len(ready) > _STRAYS_PER_TICK:
+            ready.sort(
+                key=lambda port: (not _is_missed(port, now_s), port.stray_read_s)
+            )
+            del ready[_STRAYS_PER_TICK:]
+        for port in ready:
+            port.stray_read_s = now_s
+        return ready
 
     def _tend_locks(self, now_s: float) -> None:
         moved = self._touched.moved
@@ -312,6 +332,8 @@ class Sweep:
     def _close_stray(self, port: Port) -> None:
         if port.stray_fd >= 0:
             self._intake.drain(port, self._clock(), _EVERYTHING, stray=True)
+            if port.count_strays():
+                self._touched.mark(port.stream)
             self._strays.unregister(port.stray_fd)
             del self._by_stray[port.stray_fd]
             port.close_stray()
@@ -351,6 +373,11 @@ class Sweep:
         """Yield every stream of every call."""
         for call in self.calls.values():
             yield from call.streams.values()
+
+
+def _is_missed(port: Port, now_s: float) -> bool:
+    stream = port.stream
+    return not (port.is_rtcp or stream.order.held or now_s - stream.heard_s <= SILENT_S)
 
 
 def _keys(order: StreamOrder) -> tuple[object, ...]:
