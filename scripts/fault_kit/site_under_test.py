@@ -206,13 +206,14 @@ class Site:
 
     def kill_worker(self, choose: Callable[[Sequence[int]], int]) -> None:
         """Kill one media worker and wait until another has taken its place."""
-        victim = choose(until(self.media_workers, "a media worker runs"))
+        running = until(lambda: self.media_workers() or None, "a media worker runs")
+        victim = choose(running)
         os.kill(victim, signal.SIGKILL)
         self.deaths += 1
 
         def replaced() -> bool:
             now = self.media_workers()
-            return victim not in now and len(now) >= 1
+            return victim not in now and len(now) >= len(running)
 
         until(replaced, "the worker is replaced")
 
