@@ -1,4 +1,4 @@
-"""A negative control: files of the spool are written under their own name, bit by bit."""
+"""A negative control: files of the spool are written in place, bit by bit."""
 
 import os
 
