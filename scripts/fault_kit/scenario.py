@@ -76,7 +76,8 @@ class Ledger:
 
     def hear(self, line: socket.socket) -> None:
         """Take note of everything that is said until the other end has died."""
-        with line.makefile("r") as lines:
+        # Killed with something unread, it does not hang up but resets.
+        with line.makefile("r") as lines, contextlib.suppress(ConnectionResetError):
             for text in lines:
                 if not text.endswith("\n"):
                     break
