@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -539,5 +540,53 @@ class TestAReport:
 
             assert report.how == HowEnded.TIMEOUT
             assert parse_event(end)["how"] == "timeout"
+
+        run(scene)
+
+    def test_of_a_call_that_its_worker_does_not_know_any_more_says_so(
+        self, tmp_path: Path
+    ) -> None:
+        async def scene(pool: MediaPool) -> None:
+            call = await TapCall(pool, tmp_path, keys=[key()]).open()
+            call.talk(10)
+            await call.counted(lambda c: c.authentic == 10)
+            link = pool._calls[call.id].link
+            assert link is not None
+            close = {"do": "close", "how": "bye", "straggle_s": 0.0}
+            await link.request({"call": call.id, **close})
+
+            report = await pool.close_call(call.id, HowEnded.BYE)
+            pool.forget(call.id)
+            call.peer.close()
+
+            assert report.how == HowEnded.CUT
+            assert [p.failure for p in report.parts] == ["media-worker-refused"]
+            assert [s.authentic for s in report.streams] == [10]
+            assert pool.standing().totals.authentic == 10
+
+        run(scene)
+
+
+class TestStreamsThatAWorkerRefuses:
+    def test_are_not_the_calls_and_leave_their_ports_to_whoever_asked(
+        self, tmp_path: Path
+    ) -> None:
+        async def scene(pool: MediaPool) -> None:
+            call = await TapCall(pool, tmp_path, keys=[key()]).open()
+            link = pool._calls[call.id].link
+            assert link is not None
+            close = {"do": "close", "how": "bye", "straggle_s": 0.0}
+            await link.request({"call": call.id, **close})
+            (ports,) = pool.reserve(1)
+            order = replace(call.streams[0], index=1, ports=ports)
+            with pytest.raises(UnavailableError):
+                await pool.add_streams(call.id, (order,))
+            used = pool._sockets.used
+            pool.release([ports])
+            report = await pool.close_call(call.id)
+            call.peer.close()
+
+            assert [s.index for s in report.streams] == [0]
+            assert (used, pool._sockets.used) == (2, 0)
 
         run(scene)

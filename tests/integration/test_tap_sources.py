@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,6 @@ from vault.core.media import SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.tap.capture import Kind, parse_event
 from vault.tap.orders import StreamChange
-from vault.tap.sweep import Sweep
 
 pytestmark = pytest.mark.network
 
@@ -26,16 +24,7 @@ REPORT = b"\x80\xc9\x00\x01\x00\x00\x00\x07"
 
 
 class UdpLine(Line):
-    """A line whose two ports are UDP ports, maybe in the sweep of another one."""
-
-    def __init__(
-        self, *args: Any, beside: "UdpLine | None" = None, **more: Any
-    ) -> None:
-        self._beside = beside
-        super().__init__(*args, **more)
-
-    def new_sweep(self) -> Sweep:
-        return super().new_sweep() if self._beside is None else self._beside.sweep
+    """A line whose two ports are UDP ports."""
 
     def ports(self) -> tuple[int, int]:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET

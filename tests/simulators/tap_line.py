@@ -49,6 +49,7 @@ class Line:
         host: str = "127.0.0.1",
         key: SecretBytes | None = None,
         remote: tuple[str, int] | None = None,
+        beside: "Line | None" = None,
         **config: object,
     ) -> None:
         self.host = host
@@ -58,6 +59,8 @@ class Line:
         self.now_s = 1000.0
         "The sweep's clock: it stands still until a test moves it."
         self._config = TapConfig(**config)  # type: ignore[arg-type] - names of settings
+        self._beside = beside
+        "Whose sweep this one is in, too."
         self.page = CallPage.create()
         self.sweep = self.new_sweep()
         self.peers: list[socket.socket] = []
@@ -79,6 +82,8 @@ class Line:
         self.session = OutboundSession(suite, self.key)
 
     def new_sweep(self) -> Sweep:
+        if self._beside is not None:
+            return self._beside.sweep
         return Sweep(self._config, lambda: self.now_s)
 
     def new_call(self, part: int) -> Call:

@@ -33,6 +33,7 @@ from vault.tap.link import WorkerLink
 from vault.tap.worker_process import WorkerProcess
 
 WORKER_DIED: Final = "media-worker-died"
+WORKER_REFUSED: Final = "media-worker-refused"
 WORKER_HUNG: Final = "media-worker-hung"
 WORKER_MET: Final = "media-worker-met-again"
 WORKER_LEFT: Final = "media-worker-left-alone"

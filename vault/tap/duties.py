@@ -1,19 +1,21 @@
 """What a media worker is told to do, and what it still has to say about it.
 
 Guarantees: an order that fails is answered with the class of its error, and changes
-nothing for other calls; the answer of a close, and the page of its call, are kept until
-the supervisor says that the call is accounted for (``forget``), so that one which dies
-in between finds them.
+nothing for other calls; a call that cannot be closed ends as ``cut``; the answer of a
+close, and the page of its call, are kept until the supervisor says that the call is
+accounted for (``forget``), so that one which dies in between finds them.
 
 Left to others: when to look for orders (`vault.tap.worker`), moving packets
 (`vault.tap.sweep`).
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from vault.core.flow import HowEnded
 from vault.core.ids import RecordingId
 from vault.core.secrets import SecretBytes
 from vault.tap import control
@@ -162,19 +164,26 @@ class Duties:
         call = closing.call
         if call.id not in self._sweep.calls:
             return [_answer(closing.number, error="closed before")]
-        streams, drops = list(call.streams.values()), _drops(call)
-        final = self._sweep.close(call, closing.how)
-        part = call.part
+        streams, how = list(call.streams.values()), closing.how
+        part, final, failure = call.part, False, ""
+        drops: dict[str, int] = {}
+        try:
+            drops = _drops(call)
+            final = self._sweep.close(call, how)
+        except Exception as error:  # noqa: BLE001 - one call must not end all the others
+            how, failure = str(HowEnded.CUT), type(error).__name__
+            with contextlib.suppress(KeyError, OSError):
+                self._sweep.let_go(call)
         report = PartReport(
             part=part.number,
             final=final,
-            failure=part.failure,
+            failure=part.failure or failure,
             size_bytes=part.size_bytes if final else None,
             sha256=part.sha256 if final else None,
         )
         said: Fields = {
             "part": control.part_fields(report),
-            "how": closing.how,
+            "how": how,
             "drops": drops,
         }
         if call.page is not None:

@@ -175,8 +175,11 @@ class MediaTap(Protocol):
     ) -> None:
         """Receive further m-lines in a running call.
 
+        On an error their ports stay the caller's.
+
         Raises:
             NotFoundError: No such call.
+            UnavailableError: They could not be received.
         """
         ...
 

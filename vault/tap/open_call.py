@@ -146,6 +146,12 @@ class OpenCall:
         self.streams.update({stream.index: stream for stream in streams})
         self.charge(len(self.streams))
 
+    def remove(self, streams: Iterable[StreamOrder]) -> None:
+        """Have streams no longer that no worker has taken."""
+        for stream in streams:
+            self.streams.pop(stream.index, None)
+        self.charge(len(self.streams))
+
     def keep(self) -> None:
         """Write on the page what another supervisor needs."""
         said: Fields = {

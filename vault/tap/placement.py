@@ -26,7 +26,7 @@ from vault.tap.control import Fields, Snapshot
 from vault.tap.crew import WORKER_DIED, Crew
 from vault.tap.interfaces import Hear
 from vault.tap.link import WorkerDiedError, WorkerLink
-from vault.tap.open_call import OpenCall
+from vault.tap.open_call import OpenCall, restated
 from vault.tap.orders import PartReport, StreamOrder
 from vault.tap.sockets import PortAllocator
 
@@ -104,6 +104,17 @@ class Placement:
         except WorkerDiedError:
             # The call's new state is recorded here; a new worker starts from it.
             return
+
+    async def restate(self, call: OpenCall, said: Fields) -> None:
+        """Repeat what the worker may not have heard; what it knows changes nothing."""
+        if call.how is not None:
+            return
+        await self.order(call, {"do": "pause", "paused": call.paused})
+        for stream in call.streams.values():
+            change = control.change_fields(restated(stream))
+            await self.order(call, {"do": "change", "change": change})
+        if said["failure"]:
+            self.retry(call, said["failure"])
 
     async def begin(self, call: OpenCall, gap: str) -> None:
         """Open the next part at a worker, as a new call to that worker."""

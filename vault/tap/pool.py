@@ -30,11 +30,10 @@ from vault.tap.adoption import Adopted
 from vault.tap.calls import changed
 from vault.tap.capture import Event
 from vault.tap.config import TapConfig
-from vault.tap.control import Fields
-from vault.tap.crew import WORKER_DIED
+from vault.tap.crew import WORKER_DIED, WORKER_REFUSED
 from vault.tap.interfaces import DescriptorStore, Hear
 from vault.tap.link import WorkerDiedError, WorkerRefusedError
-from vault.tap.open_call import MAX_RECORDER_STATE, OpenCall, restated
+from vault.tap.open_call import MAX_RECORDER_STATE, OpenCall
 from vault.tap.orders import (
     MAX_STREAMS_PER_CALL,
     CallOrder,
@@ -90,7 +89,7 @@ class MediaPool:
                     found.append(call)
                     with contextlib.suppress(WorkerRefusedError):
                         # The call goes on as it was, and the tap has to start.
-                        await self._restate(call, one.said)
+                        await self._placement.restate(call, one.said)
         if self._store is not None:
             stored, strays = adoption.from_store(
                 self._store.handed_back(),
@@ -122,7 +121,6 @@ class MediaPool:
         self._sockets.close()
         for call in (*self._calls.values(), *self._ended.values()):
             self._drop(call)
-            call.page.close()
         self._calls.clear()
         self._ended.clear()
 
@@ -209,7 +207,6 @@ class MediaPool:
             if call is not None:
                 del self._calls[call.id]
                 self._drop(call)
-                call.page.close()
             raise UnavailableError("the call could not be captured") from error
 
     async def change_stream(
@@ -251,7 +248,12 @@ class MediaPool:
             if self._store is not None:
                 self._store.keep(call.stored_as, fds)
             added = {"streams": [control.stream_fields(stream) for stream in streams]}
-            await self._placement.order(call, {"do": "add", **added}, fds)
+            try:
+                await self._placement.order(call, {"do": "add", **added}, fds)
+            except WorkerRefusedError:
+                call.remove(streams)
+                call.keep()
+                raise
 
     async def pause(self, recording_id: RecordingId, paused: bool) -> None:  # noqa: FBT001 - a state and no option
         """Stop or resume capturing; see `MediaTap.pause`."""
@@ -320,7 +322,6 @@ class MediaPool:
         if call.link is not None:
             self._later(self._placement.order(call, {"do": "forget"}))
         self._drop(call)
-        call.page.close()
 
     async def _close(self, call: OpenCall, how: HowEnded) -> CallReport:
         call.claimed = True
@@ -332,15 +333,18 @@ class MediaPool:
         try:
             if call.link is not None:
                 answer = await call.link.request({"call": call.id, **order})
-                part = control.part_of(answer["part"])
+                part, how = control.part_of(answer["part"]), HowEnded(answer["how"])
                 drops = {i: self._drops(stream) for i, stream in call.streams.items()}
         except WorkerDiedError:
             call.lose_worker()
+        except WorkerRefusedError:
+            # It does not know the call, so it has written all that will be.
+            how, part = HowEnded.CUT, dataclasses.replace(part, failure=WORKER_REFUSED)
         call.note_end(how, part, drops)
         self._totals += Totals.of(self._counted(call))
         # The ports have to become free; the page is wanted until the manifest is.
-        self._drop(call)
         if self._store is not None:
+            self._store.drop(call.stored_as)
             self._store.keep(call.stored_as, [call.page.fd])
         return call.report(self._counted(call))
 
@@ -351,17 +355,6 @@ class MediaPool:
         if call is None:
             raise NotFoundError(f"no call {recording_id}")
         return call
-
-    async def _restate(self, call: OpenCall, said: Fields) -> None:
-        """Repeat what the worker may not have heard; what it knows changes nothing."""
-        if call.how is not None:
-            return
-        await self._placement.order(call, {"do": "pause", "paused": call.paused})
-        for stream in call.streams.values():
-            change = control.change_fields(restated(stream))
-            await self._placement.order(call, {"do": "change", "change": change})
-        if said["failure"]:
-            self._placement.retry(call, said["failure"])
 
     def _counted(self, call: OpenCall) -> tuple[StreamCounters, ...]:
         counted = []
@@ -387,6 +380,7 @@ class MediaPool:
     def _drop(self, call: OpenCall) -> None:
         if self._store is not None:
             self._store.drop(call.stored_as)
+        call.page.close()
 
     def _later(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)

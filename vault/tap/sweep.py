@@ -156,15 +156,18 @@ class Sweep:
         self._write_marked()
         call.note(Event.END, members={"how": how})
         final = call.part.finish(self._clock())
+        self.let_go(call)
+        return final
+
+    def let_go(self, call: Call) -> None:
+        """Forget a call as it is, also one of which a `close` has failed."""
+        del self.calls[call.id]
+        self._touched.forget(call)
+        self._overlapping = [s for s in self._overlapping if s.call is not call]
+        call.part.abandon()
         for stream in call.streams.values():
-            self.video_streams -= stream.order.media == "video"
             for port in stream.ports:
                 self._remove(port)
-        if call.is_dirty:
-            self._touched.dirty.remove(call)
-        self._overlapping = [s for s in self._overlapping if s.call is not call]
-        del self.calls[call.id]
-        return final
 
     def abandon(self) -> None:
         """Write out what is held, without last chunks: the supervisor is gone."""
@@ -200,11 +203,12 @@ class Sweep:
 
     def _remove(self, port: Port) -> None:
         is_video = port.stream.order.media == "video"
+        self.video_streams -= is_video and not port.is_rtcp
+        self._drop_stray(port)
         (self._video if is_video else self._audio).unregister(port.fd)
         del self._by_fd[port.fd]
-        for ports in (self._unguarded, self._shared, self._touched.moved):
-            # A port that moved twice in one sweep is there twice.
-            while port in ports:
+        for ports in (self._unguarded, self._shared):
+            if port in ports:
                 ports.remove(port)
         os.close(port.fd)
 
@@ -334,6 +338,10 @@ class Sweep:
             self._intake.drain(port, self._clock(), _EVERYTHING, stray=True)
             if port.count_strays():
                 self._touched.mark(port.stream)
+            self._drop_stray(port)
+
+    def _drop_stray(self, port: Port) -> None:
+        if port.stray_fd >= 0:
             self._strays.unregister(port.stray_fd)
             del self._by_stray[port.stray_fd]
             port.close_stray()

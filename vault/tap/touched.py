@@ -34,6 +34,13 @@ class Touched:
             call.is_dirty = True
             self.dirty.append(call)
 
+    def forget(self, call: Call) -> None:
+        """Look after nothing of *call* any more."""
+        self.dirty = [one for one in self.dirty if one is not call]
+        self.marked = [one for one in self.marked if one.call is not call]
+        self.doubting = [one for one in self.doubting if one.call is not call]
+        self.moved = [one for one in self.moved if one.stream.call is not call]
+
     def mark(self, stream: Stream) -> None:
         """Remember that counters of a stream changed."""
         if not stream.is_marked:

@@ -1,7 +1,11 @@
-"""Orders that fail; those that are carried out are in tests/integration/test_tap*.py."""
+"""Orders and ends that fail; those that are carried out are in tests/integration/test_tap*.py."""
 
 import os
+from collections.abc import Callable
 
+import pytest
+
+from tests.simulators.tap_line import Line
 from vault import process
 from vault.core.ids import new_recording_id
 from vault.core.media import SrtpSuite
@@ -56,3 +60,36 @@ class TestACallOfWhichDescriptorsAreMissing:
         assert control.unpack(answer) == {"id": 1, "error": "ValueError"}
         assert left == 0
         assert not duties.holds_anything
+
+
+@pytest.mark.usefixtures("socket_enabled")
+class TestACallThatCannotBeClosed:
+    def test_ends_as_cut_and_names_the_error_and_the_others_go_on(
+        self, lines: Callable[..., Line]
+    ) -> None:
+        broken = lines()
+        well = lines(beside=broken)
+        duties = Duties(broken.sweep)
+        broken.send_rtp(1, 2)
+        broken.send(bytes(40))
+        well.send_rtp(1, 2, 3)
+        well.tick()
+        # Its last chunk was written: nobody can write another one.
+        broken.call.part.finish(0.0)
+        for number, line in enumerate((broken, well)):
+            order = {"do": "close", "how": "bye", "straggle_s": 0.0}
+            duties.carry_out({"id": number, "call": line.id, **order}, [])
+
+        said = [m for m, _ in duties.close_due() if m[0] != control.COUNTERS]
+        well.tick()
+
+        first, second = map(control.unpack, said)
+        assert (first["id"], first["error"], first["how"]) == (0, "", "cut")
+        assert first["part"]["failure"] == "AlreadyFinalized"
+        assert (second["id"], second["how"], second["part"]["final"]) == (
+            1,
+            "bye",
+            True,
+        )
+        assert broken.sweep.calls == {}
+        assert well.stream.count.authentic == 3
