@@ -253,6 +253,33 @@ class TestWhatIsHandedBack:
 
         assert open_descriptors() == before
 
+    def test_leaves_no_pair_behind_where_another_one_is_somebody_elses(
+        self, tmp_path: Path
+    ) -> None:
+        given = settings(tmp_path)
+        store = _Store()
+
+        async def opened() -> None:
+            first = MediaPool(given, store=store)
+            await first.start()
+            call = await TapCall(first, tmp_path, keys=[key(), key()]).open()
+            call.peer.close()
+            store.handed = {"name": list(store.kept)}
+            await first.stop()
+
+        async def adopted() -> None:
+            second = MediaPool(given, store=store)
+            theirs = [socket.socket(fileno=os.dup(fd)) for fd in store.kept[3:]]
+            second._sockets.adopt(*theirs)
+            found = await second.adopt(lambda one: lambda n: parts_in(tmp_path, one, n))
+            used = second._sockets.used
+            await second.stop()
+
+            assert (found, used) == ((), 1)
+
+        asyncio.run(opened())
+        asyncio.run(adopted())
+
 
 class _Store:
     """A store that hands back what a test wants."""

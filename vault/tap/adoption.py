@@ -27,7 +27,7 @@ from vault.tap.control import Fields
 from vault.tap.crew import HandedCall
 from vault.tap.link import WorkerLink
 from vault.tap.open_call import OpenCall
-from vault.tap.orders import PartReport
+from vault.tap.orders import PartReport, PortPair
 from vault.tap.page import CallPage, is_page
 from vault.tap.sockets import PortAllocator
 
@@ -169,7 +169,7 @@ def _datagram(fd: int) -> socket.socket:
 def _bind(call: OpenCall, bound: list[socket.socket], sockets: PortAllocator) -> None:
     """Give every stream its sockets; a stream that was never received is dropped."""
     by_port = {int(one.getsockname()[1]): one for one in bound}
-    taken: list[socket.socket] = []
+    wanted: list[tuple[socket.socket, socket.socket]] = []
     had_streams = bool(call.streams)
     if call.how is None:
         for index, stream in list(call.streams.items()):
@@ -180,13 +180,28 @@ def _bind(call: OpenCall, bound: list[socket.socket], sockets: PortAllocator) ->
                 # Its supervisor died before a worker knew of it.
                 del call.streams[index]
                 continue
-            sockets.adopt(rtp, rtcp)
-            taken += [rtp, rtcp]
+            wanted.append((rtp, rtcp))
         if had_streams and not call.streams:
             raise InvalidInputError("a call without its sockets")
+    _adopt(wanted, sockets)
+    taken = [one for pair in wanted for one in pair]
     for one in bound:
         if one not in taken:
             one.close()
+
+
+def _adopt(
+    wanted: list[tuple[socket.socket, socket.socket]], sockets: PortAllocator
+) -> None:
+    """Give all pairs to *sockets*, or none: what is closed must not be a used pair."""
+    taken: list[PortPair] = []
+    try:
+        for rtp, rtcp in wanted:
+            taken.append(sockets.adopt(rtp, rtcp).ports)
+    except BaseException:
+        for ports in taken:
+            sockets.give_back(ports)
+        raise
 
 
 def _agree(call: OpenCall, said: Fields, link: WorkerLink) -> None:

@@ -97,6 +97,9 @@ def accept(listener: socket.socket) -> socket.socket | None:
 def meet(path: Path) -> socket.socket | None:
     """Connect to a worker; a name that nobody listens at is removed.
 
+    Returns:
+        The connection; None where there is none to be had.
+
     Raises:
         BlockingIOError: It listens, and has not looked for a while.
     """
@@ -108,9 +111,14 @@ def meet(path: Path) -> socket.socket | None:
     except BlockingIOError:
         end.close()
         raise
-    except OSError:
+    except (ConnectionRefusedError, FileNotFoundError):
         end.close()
         path.unlink(missing_ok=True)
+        return None
+    except OSError:
+        # Whoever listens there cannot be reached now, for want of memory perhaps:
+        # without its name nobody would ever meet it.
+        end.close()
         return None
     return end
 

@@ -1,5 +1,6 @@
 import contextlib
 import os
+import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,16 @@ def test_a_name_nobody_listens_at_is_removed(folder: Path) -> None:
 
     assert meeting.meet(path) is None
     assert not path.exists()
+
+
+def test_a_name_that_cannot_be_reached_for_another_reason_stays(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+        path = folder / "other.worker"
+        other.bind(str(path))
+        other.listen()
+
+        assert meeting.meet(path) is None
+        assert path.exists()
 
 
 def test_who_listens_and_never_looks_is_busy(folder: Path) -> None:
