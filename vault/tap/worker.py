@@ -25,14 +25,20 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
+from typing import Final
 
 from vault import process
 from vault.tap import control, meeting
 from vault.tap.capacity import REPORT_S, free_descriptors
 from vault.tap.config import TapConfig
+from vault.tap.consent import MOST_RELAYED
 from vault.tap.control import Fields
 from vault.tap.duties import Duties
 from vault.tap.sweep import Sweep
+
+_MOST_RELAYS: Final = 4 * MOST_RELAYED
+"Datagrams for the supervisor that wait: under a megabyte."
 
 
 class Worker:
@@ -48,6 +54,9 @@ class Worker:
         self._sweep = Sweep(config)
         self._duties = Duties(self._sweep)
         self._unsent: list[tuple[bytes, list[int]]] = []
+        self._relays: deque[bytes] = deque(maxlen=_MOST_RELAYS)
+        """Apart from answers: strangers can make them, and a supervisor that is stopped
+        takes none.  The oldest go first; a peer repeats what is lost."""
         self._orphan_until_s = 0.0
         self._reported_s = 0.0
         self._next_video_s = math.inf
@@ -96,7 +105,9 @@ class Worker:
     def _wait(self, until_s: float) -> None:
         poller = select.poll()
         if self._end is not None:
-            events = select.POLLIN | (select.POLLOUT if self._unsent else 0)
+            events = select.POLLIN | (
+                select.POLLOUT if self._unsent or self._relays else 0
+            )
             poller.register(self._end, events)
         if self._listener is not None:
             poller.register(self._listener, select.POLLIN)
@@ -123,6 +134,7 @@ class Worker:
         self._end.close()
         self._end = None
         self._unsent.clear()
+        self._relays.clear()
         self._orphan_until_s = time.monotonic() + self._config.orphan_s
         self._duties.supervisor_is_gone()
 
@@ -172,7 +184,8 @@ class Worker:
             )
         self._sweep.failed.clear()
         for stream, datagram, source in self._sweep.take_relayed():
-            self._tell(control.relayed_fields(stream, datagram, source))
+            relayed = control.relayed_fields(stream, datagram, source)
+            self._relays.append(control.pack(relayed))
         if now_s - self._reported_s >= REPORT_S and not self._unsent:
             self._reported_s = now_s
             self._report()
@@ -202,6 +215,10 @@ class Worker:
             if not control.send(self._end, *self._unsent[0]):
                 return
             del self._unsent[0]
+        while self._relays and self._end is not None:
+            if not control.send(self._end, self._relays[0]):
+                return
+            self._relays.popleft()
 
     def _send_last(self) -> None:
         try:
