@@ -31,7 +31,7 @@ from vault.core.flow import (
 from vault.core.ids import RecordingId
 from vault.core.media import Protection, SrtpSuite
 from vault.recorder.config import RecorderConfig
-from vault.recorder.watch import BOTH_WAYS, KEY_SPENT, ONE_WAY, SILENT
+from vault.recorder.watch import BOTH_WAYS, KEY_SPENT, ONE_WAY, SILENT, Watch
 from vault.sealing.chunks import context
 from vault.sealing.metadata import SessionMetadata
 from vault.sealing.padding import unpad
@@ -293,6 +293,46 @@ def test_a_new_offer_keeps_ports_rekeys_and_adds_streams(world: World) -> None:
         streams = world.manifest(answer.recording_id).streams
         assert [30, 30, 0] == [stream.authentic for stream in streams]
         assert "stream3" == streams[2].label
+
+    asyncio.run(scene())
+
+
+def test_ports_of_a_new_offer_that_the_tap_refuses_are_given_back(
+    world: World,
+) -> None:
+    async def scene() -> None:
+        async with world.tap() as tap:
+            answer = await tap.desk.open(order(silent_offer()))
+            media = tap.desk._parts.media
+            # The tap has lost the call, and the desk does not know it yet.
+            await media.close_call(answer.recording_id)
+            more = silent_offer() + f"m=audio 9 RTP/SAVP 8\r\n{crypto(KEY_30)}\r\n"
+            with pytest.raises(NotFoundError):
+                await tap.desk.renew(PBX, answer.recording_id, offer=more)
+            used = media._sockets.used
+            await tap.desk.close(PBX, answer.recording_id)
+
+            assert used == 0
+
+    asyncio.run(scene())
+
+
+def test_an_end_that_waits_keeps_no_other_one_waiting(world: World) -> None:
+    async def scene() -> None:
+        async with world.tap() as tap:
+            for _ in range(3):
+                await tap.desk.open(order(silent_offer()))
+            first, *others = tap.desk.sessions.values()
+            watch = Watch(tap.desk, RecorderConfig())
+            over = [(one, HowEnded.TIMEOUT) for one in (first, *others)]
+            async with first.lock:
+                ends = asyncio.create_task(watch._end_all(over))
+                await until(lambda: len(tap.desk.sessions) == 1)
+
+                assert list(tap.desk.sessions.values()) == [first]
+            await ends
+
+            assert not tap.desk.sessions
 
     asyncio.run(scene())
 

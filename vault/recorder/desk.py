@@ -40,11 +40,11 @@ from vault.recorder.handshakes import Handshakes
 from vault.recorder.leaves import changed_draft, offer_detail, started_draft
 from vault.recorder.parts import Desk
 from vault.recorder.preflight import Preflight
+from vault.recorder.renewal import apply
 from vault.recorder.resume import keep, resume, state_of
 from vault.recorder.session import (
     Session,
     Stream,
-    begin_streams,
     keyed_orders,
     renegotiate,
     take_over,
@@ -63,7 +63,6 @@ from vault.tap.orders import (
     CallReport,
     PartReport,
     PortPair,
-    StreamChange,
     StreamCounters,
 )
 
@@ -154,8 +153,14 @@ class RecorderDesk:
         offer: str,
         labels: tuple[str, ...] = (),
     ) -> SessionAnswer:
-        """Answer a new offer; see `SessionDesk.renew`."""
+        """Answer a new offer; see `SessionDesk.renew`.  It goes on like `open`."""
         session = self._session(device, recording_id)
+        offered = offer, labels, device
+        return await asyncio.shield(asyncio.create_task(self._renew(session, *offered)))
+
+    async def _renew(
+        self, session: Session, offer: str, labels: tuple[str, ...], device: Device
+    ) -> SessionAnswer:
         async with session.lock:
             _refuse_ended(session)
             asked = renegotiate(
@@ -163,15 +168,16 @@ class RecorderDesk:
                 read_offer(offer, labels, device.allowances, origin=session.origin),
             )
             ports = self._room_for(len(asked.added))
-            added = begin_streams(asked.added, ports)
-            await self._apply(session, added, asked.changes)
+            added = await apply(self._parts.media, session, asked, ports)
             take_over(session, asked, added)
             await self._handshakes.renew(session)
             keep(self._parts.media, session)
             if added:
                 await asyncio.to_thread(seal_metadata, session)
             await self._tell(session, Action.RECORDING_CHANGED, offer_detail(session))
-            return SessionAnswer(recording_id=recording_id, sdp=session.answer())
+            return SessionAnswer(
+                recording_id=session.recording_id, sdp=session.answer()
+            )
 
     async def change(
         self, device: Device, recording_id: RecordingId, change: SessionChange
@@ -288,18 +294,6 @@ class RecorderDesk:
         """Queue the leaf of what the device has changed; it says who and when."""
         draft = changed_draft(session, action, detail, now_ns=self._clock())
         await asyncio.to_thread(self._parts.outbox.post, draft)
-
-    async def _apply(
-        self,
-        session: Session,
-        added: dict[int, Stream],
-        changes: tuple[StreamChange, ...],
-    ) -> None:
-        media, recording_id = self._parts.media, session.recording_id
-        if orders := keyed_orders(added.values()):
-            await media.add_streams(recording_id, orders)
-        for change in changes:
-            await media.change_stream(recording_id, change)
 
     async def _end(self, session: Session, how: HowEnded) -> None:
         async with session.lock:

@@ -11,9 +11,10 @@ Left to others: how a session ends (`vault.recorder.desk`), what an alarm is
 """
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import structlog
@@ -35,6 +36,7 @@ END_DELAYED: Final = "recorder.session.end-delayed"
 
 KEY_SPENT: Final = "recorder.session.key-spent"
 
+_ENDS_AT_ONCE: Final = 32
 _BEGINS: Final = {Alarm.SILENT: SILENT, Alarm.ONE_WAY: ONE_WAY}
 _ENDS: Final = {Alarm.SILENT: HEARD, Alarm.ONE_WAY: BOTH_WAYS}
 _log = structlog.get_logger()
@@ -71,28 +73,44 @@ class Watch:
             running = self._desk.sessions
             for gone in self._hearing.keys() - running.keys():
                 del self._hearing[gone]
+            over: list[tuple[Session, HowEnded]] = []
             for session in list(running.values()):
                 if session.lock.locked():
                     continue  # it is being changed or ended at this moment
-                try:
-                    await self._look_at(session)
-                except Exception as exc:  # noqa: BLE001 - what is wrong with one session must not end the watch over all
-                    _log.warning(
-                        END_DELAYED,
-                        recording=session.recording_id,
-                        problem=type(exc).__name__,
-                    )
+                with self._guarded(session):
+                    how = await self._look_at(session)
+                    if how is not None:
+                        over.append((session, how))
+            await self._end_all(over)
             await asyncio.sleep(self._config.watch_interval_s)
 
-    async def _look_at(self, session: Session) -> None:
-        """Do what one session needs now.
+    async def _end_all(self, over: list[tuple[Session, HowEnded]]) -> None:
+        """End sessions side by side: each waits for its stragglers."""
+        room = asyncio.Semaphore(_ENDS_AT_ONCE)
 
-        Raises:
-            UnavailableError: Its end could not be written; look again later.
-        """
+        async def end(session: Session, how: HowEnded) -> None:
+            async with room:
+                with self._guarded(session):
+                    await self._desk.end(session, how)
+
+        await asyncio.gather(*(end(session, how) for session, how in over))
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _guarded(session: Session) -> Iterator[None]:
+        try:
+            yield
+        except Exception as exc:  # noqa: BLE001 - what is wrong with one session must not end the watch over all
+            _log.warning(
+                END_DELAYED,
+                recording=session.recording_id,
+                problem=type(exc).__name__,
+            )
+
+    async def _look_at(self, session: Session) -> HowEnded | None:
+        """Do what one session needs now; return how it has to end, if it has to."""
         if session.ending is not None:
-            await self._desk.end(session, session.ending)
-            return
+            return session.ending
         counters = self._desk.counters_of(session)
         self._listen(session, counters)
         await self._check_keys(session, counters)
@@ -104,7 +122,8 @@ class Watch:
         if idle_s > self._config.idle_timeout_s or age_s > self._config.max_duration_s:
             idle = round(idle_s)
             _log.warning(TIMED_OUT, recording=session.recording_id, idle_s=idle)
-            await self._desk.end(session, HowEnded.TIMEOUT)
+            return HowEnded.TIMEOUT
+        return None
 
     def _listen(self, session: Session, counters: tuple[StreamCounters, ...]) -> None:
         hearing = self._hearing.setdefault(session.recording_id, Hearing())
