@@ -120,7 +120,8 @@ def commit(
         SpoolFullError, UnavailableError: Not yet; call it again.
     """
     if folder.has(MANIFEST):
-        # Written in an earlier try that failed right after it.
+        # Written in an earlier try that failed right after it, or before its sync.
+        folder.keep(MANIFEST)
         return verify_manifest(folder.read(MANIFEST), {key.name: key.public})
     manifest = Manifest(
         recording_id=folder.recording_id,

@@ -170,6 +170,17 @@ class SessionFolder:
             self._roomy(lambda: self._copy(_file_name(name)))
         self._tainted.discard(name)
 
+    def keep(self, name: str) -> None:
+        """Make durable what an earlier try may have written and not synced.
+
+        Raises:
+            SpoolFullError, UnavailableError: It is not, as far as anybody knows.
+        """
+        if not self.sync(name):
+            self.rescue(name)
+        with translated(f"{self.recording_id} {name}"):
+            descriptors.sync_folder(self.path)
+
     def _copy(self, name: str) -> None:
         with descriptors.folder(self.path) as at:
             descriptors.copy_whole(at, name)
