@@ -1,6 +1,7 @@
 """Calls in real media workers over real UDP on loopback."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -150,6 +151,7 @@ class TestACall:
                 return super().open_part(part)
 
         async def scene(pool: MediaPool) -> None:
+            gc.collect()  # what earlier tests left behind is not this one's
             before = open_descriptors()
             call = Slow(pool, tmp_path, keys=[key()])
             opening = asyncio.create_task(call.open())
