@@ -37,6 +37,8 @@ WORKER_RESTART: Final = "worker-restart"
 _WRITE_ERROR: Final = "write-error"
 _RETRIES_S: Final = (2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 "The last one again and again."
+_SEARCHES_S: Final = (0.2, 0.5, 1.0, 2.0)
+"The same where the worker has died: the kernel keeps some 10 s of packets meanwhile."
 _PARTS_SKIPPED: Final = 8
 _BEHIND: Final = 1_000_000
 
@@ -194,7 +196,8 @@ class Placement:
             call.retry = self._later(self._go_on(call, failure, at_once))
 
     async def _go_on(self, call: OpenCall, failure: str, at_once: bool) -> None:  # noqa: FBT001 - of `retry` alone
-        delays = itertools.chain(_RETRIES_S, itertools.repeat(_RETRIES_S[-1]))
+        waits_s = _SEARCHES_S if call.link is None else _RETRIES_S
+        delays = itertools.chain(waits_s, itertools.repeat(waits_s[-1]))
         if not at_once:
             await asyncio.sleep(next(delays))
         while True:
