@@ -69,7 +69,8 @@ GRANT SELECT ON catalog.envelope, catalog.sealed_row TO callvault_warden;
 -- envelope back, and of people it knows names and ids, to tell whose call it is.
 
 GRANT SELECT ON catalog.recording TO callvault_tap;
-GRANT INSERT (id, state) ON catalog.recording TO callvault_tap;
+GRANT INSERT (id, state, device_id, workgroup_id, agent_id, day, kid)
+    ON catalog.recording TO callvault_tap;
 GRANT UPDATE (state, device_id, workgroup_id, agent_id, day, kid, size_bytes,
               manifest_sha256, how, streams) ON catalog.recording TO callvault_tap;
 GRANT USAGE ON SEQUENCE catalog.recording_seq_seq TO callvault_tap;

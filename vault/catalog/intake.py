@@ -56,11 +56,10 @@ def write_starts(connection: Connection, orders: Sequence[OpenRecording]) -> Non
             # Its envelope may have been shredded since, and must not come back
             # with a late repetition.
             del envelopes[recording_id]
-    insert_absent(
+    insert_if_absent(
         connection,
         ENVELOPE,
-        [{"recording_id": one, "octets": octets} for one, octets in envelopes.items()],
-        key=ENVELOPE.c.recording_id,
+        *({"recording_id": one, "octets": octets} for one, octets in envelopes.items()),
     )
 
 

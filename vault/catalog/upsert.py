@@ -12,17 +12,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 
 def insert_if_absent(
-    connection: Connection, table: Table, values: Mapping[str, object]
+    connection: Connection, table: Table, *rows: Mapping[str, object]
 ) -> None:
-    """Insert *values* into *table*; a row with the same key stays as it is."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(
-            postgresql.insert(table).values(dict(values)).on_conflict_do_nothing()
-        )
-    else:
-        connection.execute(
-            sqlite.insert(table).values(dict(values)).on_conflict_do_nothing()
-        )
+    """Insert *rows* into *table*; a row with the same key stays as it is.
+
+    Reads nothing back: who may only write into *table* may do this.
+    """
+    if rows:
+        one = postgresql if connection.dialect.name == "postgresql" else sqlite
+        inserted = one.insert(table).on_conflict_do_nothing()
+        connection.execute(inserted, [dict(row) for row in rows])
 
 
 def insert_absent(
