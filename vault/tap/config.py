@@ -54,8 +54,8 @@ class TapConfig:
     cool_down_s: float = 5.0
     "How long a media port stays unused after a call."
 
-    audio_buffer_bytes: int = 512 * 1024
-    """Receive buffer of an audio socket: at least 5 s of 100 packets/s, at 832
+    audio_buffer_bytes: int = 1024 * 1024
+    """Receive buffer of an audio socket: at least 10 s of 100 packets/s, at 832
     octets of kernel memory each.  Linux grants at most ``rmem_max``, doubled."""
 
     video_buffer_bytes: int = 4 * 1024 * 1024
