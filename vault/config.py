@@ -385,7 +385,9 @@ def read_secret(file: Path) -> SecretBytes:
         with file.open("rb") as opened:
             mode = os.fstat(opened.fileno()).st_mode
             if stat.S_IMODE(mode) & 0o077:
-                raise ConfigurationError(f"{file} must have mode 0600 or 0400")
+                raise ConfigurationError(
+                    f"{file} must have mode 0600 or 0400: chmod 600 {file}"
+                )
             octets = opened.read(1 << 16)
     except OSError as exc:
         raise ConfigurationError(

@@ -115,7 +115,10 @@ def _asked(
     try:
         answer = client.request(method, path, json=body)
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
-        raise UnavailableError(f"the fork API at {client.base_url}: {exc}") from None
+        raise UnavailableError(
+            f"the fork API at {client.base_url}: {exc}.  Does callvault serve run, and "
+            "listen there?  Name another address with --forks"
+        ) from None
     if answer.is_success:
         return dict(answer.json()) if answer.content else {}
     try:

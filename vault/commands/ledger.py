@@ -290,10 +290,10 @@ def _show(result: Reconciled, found: DetailRecords, *, as_json: bool) -> None:
         empty="Nothing to say.",
     )
     note(
-        f"{len(result.pairs)} calls on both sides; {len(result.not_recorded)} not "
-        f"recorded; {len(result.not_in_records)} not in the call records; "
-        f"{len(different)} differ; {len(result.unopened)} cannot be compared yet; "
-        f"{len(found.unreadable)} lines not understood"
+        f"on both sides: {len(result.pairs)}; not recorded: "
+        f"{len(result.not_recorded)}; not in the call records: "
+        f"{len(result.not_in_records)}; differ: {len(different)}; not readable yet: "
+        f"{len(result.unopened)}; lines not understood: {len(found.unreadable)}"
     )
 
 
@@ -305,7 +305,8 @@ def _findings(
     for known in result.not_in_records:
         yield _finding("not in the call records", known=known)
     for pair in different:
-        text = f"{' and '.join(pair.differences)} differ"
+        verb = "differs" if len(pair.differences) == 1 else "differ"
+        text = f"{' and '.join(pair.differences)} {verb}"
         yield _finding(text, record=pair.record, known=pair.known)
     for known in result.unopened:
         yield _finding("not readable yet", known=known)

@@ -92,9 +92,16 @@ def recordings_show(
             for name, one in sorted(catalog.objects(row.id).items())
         ]
         if as_json:
-            show_json({"id": row.id, "state": str(row.state), "objects": objects})
+            show_json(
+                {
+                    "id": row.id,
+                    "state": str(row.state),
+                    "reason": str(row.reason or ""),
+                    "objects": objects,
+                }
+            )
             return
-        say(f"{row.id}: {row.state} {row.reason or ''}")
+        say(f"{row.id}: {row.state} {row.reason or ''}".rstrip())
         show(objects, as_json=False, empty="Nothing in the store yet.")
 
 

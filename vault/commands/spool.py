@@ -100,7 +100,8 @@ def _show_totals(totals: SpoolTotals, *, as_json: bool) -> None:
 
 
 def _said(totals: SpoolTotals) -> str:
-    parts = [f"{totals.sessions} sessions, {totals.bytes} octets"]
+    plural = "" if totals.sessions == 1 else "s"
+    parts = [f"{totals.sessions} session{plural}, {totals.bytes} octets"]
     if totals.waiting:
         oldest = f"the oldest {totals.oldest_age_s:.0f} s old"
         parts.append(f"{totals.waiting} ended and not stored, {oldest}")

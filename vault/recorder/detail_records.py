@@ -208,7 +208,7 @@ def _places(first: Sequence[str], shape: CsvShape) -> dict[str, int]:
     if "id" not in places and "start" not in places:
         raise InvalidInputError(
             "no column with the call's id or start: name one (--column-id, "
-            "--column-start)"
+            "--column-start); if the first line is a call already, add --no-header"
         )
     return places
 

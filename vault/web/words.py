@@ -14,7 +14,7 @@ _REASONS: Final = MappingProxyType(
     {
         Reason.NO_MEDIA: "no media arrived",
         Reason.SRTP_UNAUTHENTICATED: "the encryption key did not fit",
-        Reason.CUT: "the call was cut off",
+        Reason.CUT: "the recording was interrupted",
         Reason.TIMEOUT: "the PBX stopped without ending the call",
         Reason.CODEC_UNSUPPORTED: "its codec can't be played yet",
         Reason.STORE_DAMAGED: "stored data is damaged",

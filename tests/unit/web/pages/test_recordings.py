@@ -119,7 +119,7 @@ class TestRecording:
             (Call(), "Play", True),
             (
                 Call(state=RecordingState.PARTIAL, reason=Reason.CUT),
-                "Part of this call is missing: the call was cut off",
+                "Part of this call is missing: the recording was interrupted",
                 True,
             ),
             (
