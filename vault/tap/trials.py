@@ -84,13 +84,12 @@ class Trials:
                 before=None if before is None else before.index >> 16,
                 most=most,
             ),
+            # What was authentic once may have been sent again by somebody.
+            after=-1 if known is None else known.index,
         )
         if roc is None:
             return
         index = roc << 16 | one.seq
-        if known is not None and index <= known.index:
-            # Authentic once, and sent again by somebody.
-            return
         extended = None if known is None else index + known.shift
         if not join(session, one.packet, roc):
             return
