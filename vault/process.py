@@ -10,6 +10,8 @@ Spec: prctl(2), mlockall(2), setrlimit(2).
 import ctypes
 import os
 import resource
+import socket
+import struct
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _TIME_ERROR: Final = 5
 _STA_UNSYNC: Final = 0x40
 _MCL_CURRENT_FUTURE_ONFAULT: Final = 1 | 2 | 4
+_UCRED: Final = struct.Struct("=3i")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -43,6 +46,13 @@ def raise_descriptor_limit() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def peer_credentials(peer: socket.socket) -> tuple[int, int]:
+    """Return process id and user id of who opened the other end of a Unix socket."""
+    octets = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    pid, uid, _ = _UCRED.unpack(octets)
+    return pid, uid
 
 
 def open_descriptors() -> int:

@@ -13,6 +13,7 @@ from scenario import (
     recordings,
     spool_config,
 )
+from truth import Octets
 
 from tests.simulators.recorder import PrivateKeys
 from vault.core.errors import NotFoundError, VaultError
@@ -131,7 +132,7 @@ class _Look:
             part = int(one.name.removesuffix(".cut")[-4:])
             bound = context(recording_id, one.name.removesuffix(".cut"))
             if one.name.endswith(".cut"):
-                reader = UnfinishedReader(_Octets(octets), key=dek, context=bound)
+                reader = UnfinishedReader(Octets(octets), key=dek, context=bound)
                 chunks = [reader.chunk(n) for n in range(one.chunks)]
                 found[part] = b"".join(chunks)
             else:
@@ -157,12 +158,3 @@ def _is_fed(part: int, octets: bytes, *, whole: bool) -> bool:
     first = records[0].arrival_ns
     fed = b"".join(record(part, number) for number in range(first, RECORDS))
     return octets == fed if whole else fed.startswith(octets)
-
-
-class _Octets:
-    def __init__(self, octets: bytes) -> None:
-        self._octets = octets
-        self.size = len(octets)
-
-    def read(self, start: int, stop: int) -> bytes:
-        return self._octets[start:stop]

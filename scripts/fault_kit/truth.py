@@ -139,7 +139,7 @@ class Spool:
         return self._spool / recording_id / name.replace("/", "-")
 
 
-class _Octets:
+class Octets:
     """A whole object in memory, for the reader of unfinished ones."""
 
     def __init__(self, octets: bytes) -> None:
@@ -156,7 +156,7 @@ def _opened(
     bound = context(recording_id, name.removesuffix(_CUT))
     if not name.endswith(_CUT):
         return open_sealed(octets, key=dek, context=bound)
-    reader = UnfinishedReader(_Octets(octets), key=dek, context=bound)
+    reader = UnfinishedReader(Octets(octets), key=dek, context=bound)
     found = bytearray()
     for index in range(len(octets) // SEALED_CHUNK_SIZE + 1):
         try:

@@ -1,8 +1,6 @@
 """A disk that fills up under calls: they end sealed and accounted for."""
 
 import asyncio
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 
 from tests.simulators.recorder import PBX, World
 from tests.simulators.small_disk import small_disk
+from tests.simulators.waiting import until
 from vault.core.errors import SpoolFullError, VaultError
 from vault.core.flow import CallFacts, SessionOrder
 from vault.recorder.config import RecorderConfig
@@ -33,13 +32,6 @@ class SmallWorld(World):
             reserve_bytes=MIB,
             emergency_bytes=4 * MIB,
         )
-
-
-async def until(true: Callable[[], object], what: str) -> None:
-    limit_s = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < limit_s, what
-        await asyncio.sleep(0.05)
 
 
 def fill(path: Path) -> None:

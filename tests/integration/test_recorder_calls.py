@@ -3,8 +3,6 @@
 import asyncio
 import base64
 import os
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import structlog
 from cryptography.cobblestone import Cobblestone256Decryptor
 
 from tests.simulators.recorder import DEFAULT, LEGACY, OTHER, PBX, SALES, World
+from tests.simulators.waiting import until
 from vault.core.errors import (
     ConflictError,
     NoRecipientKeyError,
@@ -46,13 +45,6 @@ KEY_30 = base64.b64encode(bytes(range(30))).decode()
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
-
-
-async def until(true: Callable[[], bool], deadline_s: float = 60.0) -> None:
-    limit_s = time.monotonic() + deadline_s
-    while not true():
-        assert time.monotonic() < limit_s, "it never became true"
-        await asyncio.sleep(0.05)
 
 
 async def shipped(world: World, recording_id: RecordingId) -> None:

@@ -5,13 +5,13 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from tests.simulators.recorder import PBX, World
+from tests.simulators.waiting import until
 from vault import process
 from vault.core.errors import SpoolFullError, UnavailableError
 from vault.core.flow import CallFacts, SessionOrder
@@ -47,13 +47,6 @@ async def refused(world: World, service: RecorderService) -> tuple[str, int]:
     assert not service.desk.sessions
     assert caught.value.retry_after_s > 0
     return str(caught.value), sum(service.desk.preflight.refused.values())
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 30
-    while not reached():
-        assert time.monotonic() < deadline_s, "it never became true"
-        await asyncio.sleep(0.05)
 
 
 def test_a_clock_behind_a_call_refuses_the_next_one(world: World) -> None:

@@ -2,14 +2,13 @@
 
 import asyncio
 import hashlib
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.simulators.lying_s3 import Lie, LyingS3, lying_s3
 from tests.simulators.recorder import KEY, PBX, World
+from tests.simulators.waiting import until
 from vault.core.flow import CallFacts, SessionOrder
 from vault.core.ids import RecordingId
 from vault.core.secrets import SecretBytes
@@ -38,13 +37,6 @@ def stored_in(world: World, store: LyingS3) -> World:
     world.media = S3Store(shared, "vault")  # type: ignore[assignment] # a store all the same
     world.envelopes = S3Store(shared, "vault-envelopes", forgets=True)  # type: ignore[assignment]
     return world
-
-
-async def until(true: Callable[[], object], what: object) -> None:
-    limit_s = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < limit_s, what
-        await asyncio.sleep(0.02)
 
 
 def assert_whole(store: LyingS3, recording_id: RecordingId) -> None:

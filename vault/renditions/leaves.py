@@ -41,6 +41,17 @@ def finished_drafts(
         )
 
 
+def made_detail(made: Made) -> dict[str, str | int]:
+    """Return what every leaf about an object that was made says of it."""
+    return {
+        "object": made.object.name,
+        "sha256": made.object.sha256,
+        "size": made.object.size,
+        "format": made.object.media_type,
+        "addendum_sha256": made.addendum.sha256,
+    }
+
+
 def made_draft(
     recording_id: RecordingId,
     made: Made,
@@ -62,11 +73,7 @@ def made_draft(
         caller=WORKER,
         recording=recording_id,
         detail={
-            "object": made.object.name,
-            "sha256": made.object.sha256,
-            "size": made.object.size,
-            "format": made.object.media_type,
-            "addendum_sha256": made.addendum.sha256,
+            **made_detail(made),
             "state": str(state),
             **({"cut_sha256": cut_sha256} if cut_sha256 else {}),
         },

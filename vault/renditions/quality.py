@@ -16,7 +16,7 @@ from vault.core.canonical import JsonObject
 from vault.core.clock import rfc3339
 from vault.core.flow import StreamStatus
 from vault.core.ids import RecordingId
-from vault.core.media import SrtpSuite
+from vault.core.media import Protection
 from vault.renditions.legs import Leg, Run, legs_of
 from vault.renditions.measures import gaps, skew_ppm
 from vault.renditions.mixdown import Timeline, Track
@@ -30,6 +30,11 @@ _MAY_BE_KEPT: Final = ("unauthenticated", "unknown-mki", "too-old")
 "Reasons for which the tap rejects a packet and may keep it verbatim."
 
 _NS_PER_US: Final = 1000
+_PROTECTION: Final[Mapping[Protection, str]] = {
+    Protection.STRONG: "srtp",
+    Protection.SHORT_TAG: "srtp-short-tag",
+    Protection.NONE: "none",
+}
 
 
 def certificate(
@@ -206,13 +211,8 @@ def _part(part: PartSpan) -> JsonObject:
 
 def _protection(suite: str) -> str:
     """Say what a suite is worth, in one of four words."""
-    try:
-        known = SrtpSuite(suite)
-    except ValueError:
-        return "unknown"
-    if known.is_plain:
-        return "none"
-    return "srtp-short-tag" if known.has_short_tag else "srtp"
+    found = Protection.of_suites((suite,))
+    return "unknown" if found is None else _PROTECTION[found]
 
 
 def _ssrc(run: Run, *, skew: int | None, leg: int) -> JsonObject:

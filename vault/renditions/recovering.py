@@ -34,6 +34,7 @@ from vault.renditions.deposit import AddendumKey, Deposit, Made
 from vault.renditions.evidence import Evidence, read_manifest
 from vault.renditions.interfaces import TapKeys
 from vault.renditions.late_keys import LATE_KEYS, LateKeys
+from vault.renditions.leaves import made_detail
 from vault.renditions.reading import Call, CallReading
 from vault.trust.interfaces import KeyRelease, Trail
 
@@ -195,14 +196,7 @@ def _used(id: RecordingId, made: Made, opened: Opened, caller: Caller) -> Draft:
         action=Action.RECORDING_RECOVERED,
         caller=caller,
         recording=id,
-        detail={
-            "object": made.object.name,
-            "sha256": made.object.sha256,
-            "size": made.object.size,
-            "format": made.object.media_type,
-            "addendum_sha256": made.addendum.sha256,
-            "count": opened.recovered,
-        },
+        detail={**made_detail(made), "count": opened.recovered},
     )
 
 

@@ -26,6 +26,7 @@ from typing import Final
 import structlog
 
 from vault.core.errors import UnavailableError
+from vault.process import peer_credentials
 from vault.tap import control, meeting
 from vault.tap.config import TapConfig
 from vault.tap.control import Fields, Snapshot
@@ -174,7 +175,7 @@ class Crew:
         if end is None:
             return None
         try:
-            process = WorkerProcess(meeting.credentials(end)[0])
+            process = WorkerProcess(peer_credentials(end)[0])
         except OSError:
             end.close()
             return None
@@ -205,7 +206,7 @@ class Crew:
                 return None
             if end is None:
                 return None
-            pid, uid = meeting.credentials(end)
+            pid, uid = peer_credentials(end)
             if uid != os.geteuid():
                 _log.error(WORKER_LEFT, pid=pid, problem="another user's")
                 end.close()

@@ -19,16 +19,15 @@ import contextlib
 import os
 import secrets
 import socket
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from vault.core.errors import ConfigurationError
+from vault.process import peer_credentials
 
 _SUFFIX: Final = ".worker"
 _BACKLOG: Final = 8
-_CREDENTIALS: Final = struct.Struct("=3i")
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -87,7 +86,7 @@ def accept(listener: socket.socket) -> socket.socket | None:
         peer, _ = listener.accept()
     except OSError:
         return None
-    if credentials(peer)[1] != os.geteuid():
+    if peer_credentials(peer)[1] != os.geteuid():
         peer.close()
         return None
     peer.setblocking(False)
@@ -121,13 +120,6 @@ def meet(path: Path) -> socket.socket | None:
         end.close()
         return None
     return end
-
-
-def credentials(peer: socket.socket) -> tuple[int, int]:
-    """Return process id and user id of who is at the other end."""
-    octets = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid, uid, _ = _CREDENTIALS.unpack(octets)
-    return pid, uid
 
 
 def _socket() -> socket.socket:

@@ -23,7 +23,7 @@ from typing import Final
 from vault.core.errors import ConfigurationError, ConflictError, SpoolFullError
 from vault.tap.orders import PortPair
 
-_SO_TIMESTAMPNS: Final = 35
+SO_TIMESTAMPNS: Final = 35
 _SO_RCVBUFFORCE: Final = 33
 _SO_MEMINFO: Final = 55
 _MEMINFO: Final = struct.Struct("=9I")
@@ -197,7 +197,7 @@ class PortAllocator:
         one = socket.socket(self._family, socket.SOCK_DGRAM)
         one.setblocking(False)
         # Before bind(), so that every queued packet carries its arrival time.
-        one.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        one.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         _set_buffer(one, self._buffer_bytes)
         return one
 

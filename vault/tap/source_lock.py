@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Final
 import cffi
 
 from vault.tap.slots import SOURCE_SIZE
-from vault.tap.sockets import drops_of
+from vault.tap.sockets import SO_TIMESTAMPNS, drops_of
 
 if TYPE_CHECKING:
     from vault.tap.calls import Stream
@@ -42,7 +42,6 @@ _SETTLED_S: Final = 2.0
 "Two moves within this are two senders, and no sender that moved."
 _SHARED_S: Final = 30.0
 
-_SO_TIMESTAMPNS: Final = 35
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 _SIZES: Final = {socket.AF_INET: 16, socket.AF_INET6: 28}
 _NOBODY: Final = struct.pack("=H", socket.AF_UNSPEC).ljust(16, b"\0")
@@ -213,7 +212,7 @@ def _stray_of(main: socket.socket, buffer_bytes: int) -> int:
     try:
         # Blocking: it is read with MSG_DONTWAIT alone.
         stray.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        stray.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        stray.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         stray.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
         stray.bind(main.getsockname())
     except OSError:

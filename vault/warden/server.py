@@ -18,7 +18,6 @@ Spec: docs/explanation/warden.md; unix(7), SO_PEERCRED
 
 import os
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,7 @@ from typing import Final
 from vault.audit.entry import Action, Draft
 from vault.core.errors import AuditUnavailableError, VaultError
 from vault.core.flow import Actor, ActorKind, Caller
+from vault.process import peer_credentials
 from vault.trust.interfaces import WardenHealth
 from vault.warden.connection import Connection
 from vault.warden.interfaces import LogWriter
@@ -41,7 +41,6 @@ EVENT_STOPPED: Final = "warden.stopped"
 EVENT_PEER_REFUSED: Final = "warden.peer.refused"
 EVENT_UPKEEP_FAILED: Final = "warden.upkeep.failed"
 
-_UCRED: Final = struct.Struct("3i")
 _MAX_CONNECTIONS: Final = 64
 _UPKEEP_INTERVAL_S: Final = 3600.0
 _PATIENCE_S: Final = 2.5
@@ -219,7 +218,7 @@ class Warden:
             self._admit(sock)
 
     def _admit(self, sock: socket.socket) -> None:
-        uid = _peer_uid(sock)
+        _, uid = peer_credentials(sock)
         role = self._uid_roles.get(uid)
         if role is None:
             say("warning", EVENT_PEER_REFUSED, uid=uid, why="no role")
@@ -241,12 +240,6 @@ class Warden:
         except VaultError as exc:
             # Taps go on with the newest keys they know; the next hour tries again.
             say("error", EVENT_UPKEEP_FAILED, why=str(exc))
-
-
-def _peer_uid(sock: socket.socket) -> int:
-    octets = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    _pid, uid, _gid = _UCRED.unpack(octets)
-    return int(uid)
 
 
 def _process_draft(action: Action) -> Draft:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.simulators.recorder import short_folder
 from vault.core.errors import ConfigurationError
+from vault.process import peer_credentials
 from vault.tap import meeting
 
 
@@ -30,7 +31,7 @@ def test_who_listens_is_met_and_known_by_process_and_user(folder: Path) -> None:
     assert end is not None
     assert peer is not None
     with listener, end, peer:
-        assert meeting.credentials(end) == (os.getpid(), os.geteuid())
+        assert peer_credentials(end) == (os.getpid(), os.geteuid())
         assert meeting.names(folder) == [path]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
