@@ -81,6 +81,11 @@ class Installation:
         return self.folder / "keys" / "keyring.json"
 
     @property
+    def warden_lock(self) -> Path:
+        """What one warden at a time has locked."""
+        return self.folder / "keys" / "warden.lock"
+
+    @property
     def roster_files(self) -> RosterFiles:
         """The signed roster and the key that it is pinned to."""
         keys = self.folder / "keys"

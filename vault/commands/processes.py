@@ -35,6 +35,7 @@ def warden(
     *,
     door: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
     listener_fd: Descriptor = None,
+    lock_fd: Descriptor = None,
     passphrase_fd: Descriptor = None,
     ready_fd: Descriptor = None,
     quiet: Annotated[bool, typer.Option(hidden=True)] = False,
@@ -47,6 +48,7 @@ def warden(
             _begin("warden", child=ready_fd is not None, quiet=quiet),
             doors_by_role=door or [],
             listener_fd=listener_fd,
+            lock_fd=lock_fd,
             passphrase_fd=passphrase_fd,
             ready_fd=ready_fd,
         )

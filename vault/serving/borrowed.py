@@ -42,7 +42,6 @@ def borrowed_warden(installation: Installation) -> Iterator[WardenClient]:
     """
     installation.require_initialised()
     path = installation.settings.socket_path
-    lock = installation.folder / "keys" / "warden.lock"
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         # 1. The one that serves, also when it is only just starting.
@@ -51,18 +50,13 @@ def borrowed_warden(installation: Installation) -> Iterator[WardenClient]:
             if health.healthy:
                 yield serving
                 return
-        # 2. None serves and none runs: one of our own.
-        if not _listens(path) and not _is_locked(lock):
-            try:
-                own = _start(installation)
-            except UnavailableError:
-                # Unless another one came first, it has said why itself.
-                if not _is_locked(lock):
-                    raise
-            else:
-                with own as client:
-                    yield client
-                return
+        # 2. None serves: one of our own, if nobody else has the right to be it.  The
+        #    lock is taken here and handed over, so that nothing comes in between.
+        lock = None if _listens(path) else _taken(installation.warden_lock)
+        if lock is not None:
+            with lock, _start(installation, lock) as client:
+                yield client
+            return
         # 3. One runs that does not answer yet: `serve` starts, or another
         #    command has borrowed it.
         if time.monotonic() > deadline:
@@ -72,7 +66,9 @@ def borrowed_warden(installation: Installation) -> Iterator[WardenClient]:
         time.sleep(0.1)
 
 
-def _start(installation: Installation) -> AbstractContextManager[WardenClient]:
+def _start(
+    installation: Installation, lock: WardenLock
+) -> AbstractContextManager[WardenClient]:
     with ExitStack() as stack:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stack.enter_context(ours)
@@ -80,8 +76,11 @@ def _start(installation: Installation) -> AbstractContextManager[WardenClient]:
         door = f"cli={theirs.fileno()}"
         child = Child(
             name="warden",
-            arguments=lambda: ["warden", "--quiet", "--door", door],
-            descriptors=lambda: [theirs.fileno()],
+            arguments=lambda: [
+                *("warden", "--quiet", "--door", door),
+                *("--lock-fd", str(lock.descriptor)),
+            ],
+            descriptors=lambda: [theirs.fileno(), lock.descriptor],
             passphrase=passphrase(installation.settings),
         )
         stack.callback(child.stop, within_s=10)
@@ -106,9 +105,8 @@ def _listens(path: Path) -> bool:
         return True
 
 
-def _is_locked(lock: Path) -> bool:
+def _taken(lock: Path) -> WardenLock | None:
     try:
-        WardenLock(lock).release()
+        return WardenLock(lock)
     except ConflictError:
-        return True
-    return False
+        return None

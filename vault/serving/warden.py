@@ -24,6 +24,7 @@ def serve_warden(
     *,
     doors_by_role: Sequence[str] = (),
     listener_fd: int | None = None,
+    lock_fd: int | None = None,
     passphrase_fd: int | None = None,
     ready_fd: int | None = None,
 ) -> None:
@@ -34,6 +35,7 @@ def serve_warden(
         doors_by_role: ``role=descriptor`` for every door (`vault.serving.doors`).
         listener_fd: A Unix socket that listens already; without it and without
             doors, the configured path is bound.
+        lock_fd: The warden's lock, which the parent has taken.
         passphrase_fd: A pipe with the passphrase; without it, settings say where.
         ready_fd: Whom to tell that it serves.
 
@@ -45,8 +47,11 @@ def serve_warden(
     settings = installation.settings
     installation.require_initialised()
     # The lock before anything else: the second warden must not even unlock.
-    with _lock(
-        installation.folder / "keys" / "warden.lock", waits=listener_fd is not None
+    lock = installation.warden_lock
+    with (
+        _lock(lock, waits=listener_fd is not None)
+        if lock_fd is None
+        else WardenLock.inherited(lock_fd)
     ):
         secret: SecretBytes = (
             read_piped(passphrase_fd)

@@ -47,8 +47,21 @@ class WardenLock:
             os.close(self._descriptor)
             raise ConflictError(f"a warden is running: {path} is locked") from None
 
+    @classmethod
+    def inherited(cls, descriptor: int) -> Self:
+        """Go on with a lock that the parent process has taken; it stays locked."""
+        lock = cls.__new__(cls)
+        os.set_inheritable(descriptor, False)
+        lock._descriptor = descriptor  # noqa: SLF001 - our own, made without taking it
+        return lock
+
+    @property
+    def descriptor(self) -> int:
+        """What a child process inherits to have the lock, too."""
+        return self._descriptor
+
     def release(self) -> None:
-        """Let the next warden in."""
+        """Let the next warden in, unless a child process has the lock, too."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

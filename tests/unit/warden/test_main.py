@@ -24,6 +24,21 @@ def test_the_second_warden_is_told_that_one_is_running(tmp_path: Path) -> None:
         pass
 
 
+def test_a_lock_that_was_handed_over_holds_until_both_have_let_go(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "warden.lock"
+    parents = WardenLock(path)
+    childs = WardenLock.inherited(os.dup(parents.descriptor))
+
+    for lock in (parents, childs):
+        with pytest.raises(ConflictError):
+            WardenLock(path)
+        lock.release()
+
+    WardenLock(path).release()
+
+
 def test_a_lock_that_cannot_be_made_is_the_operators_to_mend(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     for path in (tmp_path / "missing" / "warden.lock", tmp_path / "link"):
