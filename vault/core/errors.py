@@ -8,13 +8,21 @@
     - RangeNotSatisfiableError
     - ConfigurationError           the operator wrote it: stop at start
   + NotAuthenticatedError      no credential, or a bad one
+    - IdentityRefusedError         what another server says of somebody does not hold
+    - SessionLockedError           a good one: prove again who you are
+    - FactorRefusedError           a wrong second factor; reads like its parent
   + AccessDeniedError          say no, and write it to the audit trail
+    - PasswordChangeRequiredError  signed in, and the password must change first
+    - SecondFactorRequiredError    signed in by half: a factor is still missing
+    - StepUpRequiredError          right, but the last proof is too old
+    - ApprovalRequiredError        a second person has to say yes first
     - ReasonRequiredError
   + NotFoundError              missing, or outside the asker's scope: same answer
   + ConflictError              the request contradicts a recorded fact
     - NotReadyError                ask again later
     - NoMediaError                 there never was any, and never will be
     - RetentionHoldError
+    - SameHandsError               who agrees could be who asked
   + GoneError                  shredded: it was here and is not any more
   + ThrottledError             too often: ask again later
   + IntegrityError             octets changed after we sealed them: never retry
@@ -78,8 +86,50 @@ class NotAuthenticatedError(VaultError):
     """No credential, or one that proves nothing."""
 
 
+class SessionLockedError(NotAuthenticatedError):
+    """The session was idle for too long: its owner proves again who they are."""
+
+
+class FactorRefusedError(NotAuthenticatedError):
+    """A wrong second factor of somebody who is known.
+
+    It has the words and the status of its parent: only the trail tells them apart.
+    """
+
+    def __init__(self, message: str, *, user_id: str, reason: str) -> None:
+        """Remember whose factor it was, and in a slug what was wrong."""
+        super().__init__(message)
+        self.user_id = user_id
+        self.reason = reason
+
+
+class IdentityRefusedError(NotAuthenticatedError):
+    """What a provider of identities says of somebody does not hold."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        """Remember the *reason*: a slug, for the trail and nobody else."""
+        super().__init__(message)
+        self.reason = reason
+
+
 class AccessDeniedError(VaultError):
     """A known actor asked for what no right of theirs covers."""
+
+
+class PasswordChangeRequiredError(AccessDeniedError):
+    """Nothing works before the person has taken another password."""
+
+
+class SecondFactorRequiredError(AccessDeniedError):
+    """A role asks for a second factor, and this session was opened without one."""
+
+
+class StepUpRequiredError(AccessDeniedError):
+    """The right is there, and the last proof of who asks is too old for it."""
+
+
+class ApprovalRequiredError(AccessDeniedError):
+    """The class of the recording asks for a second person, and none has agreed."""
 
 
 class ReasonRequiredError(AccessDeniedError):
@@ -92,6 +142,10 @@ class NotFoundError(VaultError):
 
 class ConflictError(VaultError):
     """The request contradicts a recorded fact."""
+
+
+class SameHandsError(ConflictError):
+    """Who agrees could be who asked, or came in as them."""
 
 
 class NotReadyError(ConflictError):

@@ -15,6 +15,9 @@ from typing import Final
 
 from vault.core.ids import DeviceId, GrantId, RecordingId, UserId, WorkgroupId
 
+DIGEST_REALM: Final = "callvault"
+"What a device's SIP password belongs to (RFC 7616); part of every HA1 we keep."
+
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -133,6 +136,14 @@ class Allowance(StrEnum):
     "Send SRTP with a 32-bit tag."
     PLAIN_RTP = "plain-rtp"
     "Send RTP without any protection."
+    CLEAR_SIGNALLING = "clear-signalling"
+    "Speak SIP over UDP or TCP from another machine: SDES keys travel readable."
+    SIP_BY_ADDRESS = "sip-by-address"
+    "Be known, in SIP, by the address it comes from and nothing else."
+    MD5_DIGEST = "md5-digest"
+    "Answer a SIP challenge with MD5."
+    PAUSE_OTHERS = "pause-others"
+    "Find, pause and resume calls that other devices have begun."
 
     @classmethod
     def known_among(cls, names: Iterable[str]) -> "frozenset[Allowance]":
@@ -152,6 +163,44 @@ class Device:
     media_advertise: str | None = None
     "Address to put into ``c=`` for this device; None means the listener's."
     allowances: frozenset[Allowance] = NOTHING_ALLOWED
+    addresses: tuple[str, ...] = ()
+    "Prefixes that its SIP may come from; none means from anywhere."
+    media_addresses: tuple[str, ...] = ()
+    "Prefixes that its SDP may name for media; none means any."
+    max_calls: int = 0
+    "Calls at a time; 0 means no limit of its own."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participant:
+    """A party of a call, as the recording client names it.
+
+    Spec: RFC 7865, section 6.5.
+    """
+
+    id: str
+    "Its ``participant_id``; what later metadata of the same session calls it."
+    aor: str = ""
+    "Address of record: ``sip:``, ``sips:`` or ``tel:`` URI, or what the PBX wrote."
+    name: str = ""
+    "Display name."
+    streams: tuple[str, ...] = ()
+    "Labels of the streams that carry what this party sends."
+    joined_ns: int = 0
+    "0 where nobody said."
+    left_ns: int = 0
+    "0 while it takes part."
+    agent: str = ""
+    "User name of the agent that it is, where the table of extensions knows."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """Something that the PBX sent beside the media, kept sealed as it came."""
+
+    kind: str
+    "What it is, as a slug: ``rs-metadata``, ``invite-headers``."
+    octets: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +214,7 @@ class CallFacts:
     workgroup: str = ""
     direction: Direction = Direction.UNKNOWN
     attributes: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    participants: tuple[Participant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +229,10 @@ class SessionOrder:
     call: CallFacts = field(default_factory=CallFacts)
     origin: str = ""
     "Address the order came from."
+    documents: tuple[Document, ...] = ()
+    signalling: bytes = b""
+    """What the room that ordered needs to go on after its own death; kept in locked
+    memory with the call and never on disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +248,25 @@ class SessionChange:
     """A change to a running call; None leaves a thing as it is."""
 
     paused: bool | None = None
+    resume_after_s: float | None = None
+    "With *paused*: when to resume without being asked; None for the configured time."
     call: Mapping[str, object] | None = None
     "Call attributes to replace, by the field names of `CallFacts`."
+    documents: tuple[Document, ...] = ()
+    "To be kept sealed beside those that came before."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which running calls an integration means; an empty text asks nothing.
+
+    Where both are given, both have to fit.
+    """
+
+    pbx_id: str = ""
+    "The PBX's own id of the call."
+    agent: str = ""
+    "User name of somebody who takes part as an agent."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,17 +300,68 @@ class SessionStatus:
     "``recording``, ``paused``, or a `RecordingState` after the end."
     reason: str | None
     streams: tuple[StreamStatus, ...]
+    resumes_in_s: float | None = None
+    "While paused: until it resumes without being asked; None for never."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisibilityScope:
-    """Proof that the policy said which recordings a person may know of.
+    """Proof that the policy said which recordings a person may reach.
 
-    An empty set of workgroups sees nothing; there is no value for "all".
+    A recording is within it if any member says so; without members it reaches
+    nothing, and nothing that has no workgroup yet.
     """
 
     user_id: UserId
-    workgroups: frozenset[WorkgroupId]
+    workgroups: frozenset[WorkgroupId] = frozenset()
+    "Those of these, descendants already among them."
+    own: bool = False
+    "Those of calls in which the person was the agent."
+    classes: frozenset[str] = frozenset()
+    "Those of these classes."
+    class_workgroups: frozenset[WorkgroupId] = frozenset()
+    "Those without a class of their own, of workgroups with one of *classes*."
+    everything: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is within it."""
+        return not (
+            self.workgroups
+            or self.own
+            or self.classes
+            or self.class_workgroups
+            or self.everything
+        )
+
+    def covers(
+        self,
+        *,
+        workgroup_id: WorkgroupId | None,
+        agent_id: UserId | None,
+        class_name: str | None,
+    ) -> bool:
+        """Tell whether a recording is within it: what SQL says, for one row."""
+        if workgroup_id is None:
+            return False
+        return (
+            self.everything
+            or workgroup_id in self.workgroups
+            or (self.own and agent_id == self.user_id)
+            or class_name in self.classes
+            or (class_name is None and workgroup_id in self.class_workgroups)
+        )
+
+    def joined(self, other: "VisibilityScope") -> "VisibilityScope":
+        """Return what either reaches; both are the same person's."""
+        return VisibilityScope(
+            user_id=self.user_id,
+            workgroups=self.workgroups | other.workgroups,
+            own=self.own or other.own,
+            classes=self.classes | other.classes,
+            class_workgroups=self.class_workgroups | other.class_workgroups,
+            everything=self.everything or other.everything,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,5 +379,5 @@ class Grant:
     right: str
     "The permission it rests on, as ``resource:part:verb``."
     expires_ns: int
-    reason: str = ""
+    reason: str = field(default="", repr=False)
     "What the person typed; sealed beside the log, never in it."

@@ -19,6 +19,8 @@ DeviceId = NewType("DeviceId", str)
 WorkgroupId = NewType("WorkgroupId", str)
 GrantId = NewType("GrantId", str)
 KeyId = NewType("KeyId", str)
+ExtensionId = NewType("ExtensionId", str)
+AddressRuleId = NewType("AddressRuleId", str)
 
 _UUID4: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"

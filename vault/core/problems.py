@@ -30,7 +30,20 @@ _TABLE: Final = MappingProxyType(
         ),
         e.ConfigurationError: (500, "configuration", "Configuration error"),
         e.NotAuthenticatedError: (401, "not-authenticated", "Sign in first"),
+        e.SessionLockedError: (401, "session-locked", "The session is locked"),
         e.AccessDeniedError: (403, "forbidden", "Not allowed"),
+        e.PasswordChangeRequiredError: (
+            403,
+            "password-change-required",
+            "Change your password first",
+        ),
+        e.SecondFactorRequiredError: (
+            403,
+            "second-factor-required",
+            "A second factor is required",
+        ),
+        e.StepUpRequiredError: (403, "step-up-required", "Prove who you are"),
+        e.ApprovalRequiredError: (403, "approval-required", "An approval is required"),
         e.ReasonRequiredError: (403, "reason-required", "A reason is required"),
         e.NotFoundError: (404, "not-found", "Not found"),
         e.ConflictError: (409, "conflict", "Conflict"),
@@ -93,14 +106,17 @@ _UNAUTHORIZED: Final = 401
 NOT_FOUND_DETAIL: Final = "Nothing here that you may see."
 
 
+def status_of(kind: type[e.VaultError]) -> tuple[int, str, str]:
+    """Return status, slug and title of a kind of error, by its nearest mapped class."""
+    for cls in kind.__mro__:
+        if cls in _TABLE:
+            return _TABLE[cls]
+    raise TypeError(f"no problem is mapped for {kind.__name__}")
+
+
 def problem_for(error: e.VaultError) -> Problem:
     """Return the problem for *error*, by its nearest mapped class."""
-    for cls in type(error).__mro__:
-        if cls in _TABLE:
-            status, slug, title = _TABLE[cls]
-            break
-    else:
-        raise TypeError(f"no problem is mapped for {type(error).__name__}")
+    status, slug, title = status_of(type(error))
     detail = NOT_FOUND_DETAIL if isinstance(error, e.NotFoundError) else str(error)
     return Problem(
         status=status,

@@ -48,7 +48,10 @@ def upgrade(engine: Engine, *, folder: Path, schema: str, head: str) -> Sequence
     known = {step.revision for step in script.walk_revisions()}
     applied: list[str] = []
     with transaction(engine) as connection:
+        # A table of millions of rows takes as long as it takes.
+        connection.execution_options(unlimited=True)
         if engine.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
         context = MigrationContext.configure(

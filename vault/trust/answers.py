@@ -22,7 +22,7 @@ from vault.trust.shapes import Members
 
 _DATA_KEY_BYTES: Final = 32
 _MAX_WRAP_BYTES: Final = 256
-_MAX_TOKENS: Final = 16
+_MAX_TOKENS: Final = 64
 _FOREVER_MS: Final = 10**12
 
 
@@ -124,6 +124,17 @@ def parse_tokens_answer(answer: Members) -> dict[str, bytes]:
     return {
         month: tokens.octets(month, most=_MAX_WRAP_BYTES) for month in tokens.names()
     }
+
+
+def texts_answer(texts: Mapping[str, str]) -> canonical.JsonObject:
+    """Return the answer to `TextsRequest`: field → text."""
+    return {"texts": dict(texts)}
+
+
+def parse_texts_answer(answer: Members) -> dict[str, str]:
+    """Read the answer to `TextsRequest`."""
+    texts = answer.members("texts")
+    return {field: texts.free_text(field) for field in texts.names()}
 
 
 def health_answer(health: WardenHealth) -> canonical.JsonObject:

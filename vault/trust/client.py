@@ -26,6 +26,7 @@ from vault.core.errors import AuditUnavailableError, InvalidInputError, NotFound
 from vault.core.flow import Caller, Purpose
 from vault.core.ids import GrantId, RecordingId
 from vault.core.secrets import SecretBytes
+from vault.process import show_file
 from vault.trust import answers
 from vault.trust import messages as m
 from vault.trust.drafts import MAX_DRAFTS
@@ -59,9 +60,14 @@ class WardenClient:
         return cls(Link(sock), None)
 
     @classmethod
-    def at(cls, path: Path) -> Self:
-        """Return a client that dials the Unix socket at *path* when it needs to."""
-        return cls(None, lambda deadline: _dial(path, deadline))
+    def at(cls, path: Path, *, proof: Path | None = None) -> Self:
+        """Return a client that dials the Unix socket at *path* when it needs to.
+
+        Args:
+            path: Where the warden listens.
+            proof: A file to show that this process may open (`vault.process`).
+        """
+        return cls(None, lambda deadline: _dial(path, deadline, proof))
 
     @classmethod
     def through(cls, door: socket.socket) -> Self:
@@ -152,6 +158,11 @@ class WardenClient:
         )
         return _readable(answers.parse_tokens_answer, self._ask(request))
 
+    def texts(self, caller: Caller, index: int, *, right: str) -> Mapping[str, str]:
+        """See `Texts.texts`."""
+        request = m.TextsRequest(caller=caller, index=index, right=right)
+        return _readable(answers.parse_texts_answer, self._ask(request))
+
     def health(self) -> WardenHealth:
         """Ask how the warden feels; one that does not answer is not healthy."""
         try:
@@ -164,6 +175,21 @@ class WardenClient:
                 log_size=0,
                 detail=str(exc),
             )
+
+    def ask(
+        self,
+        request: m.Request,
+        parse: Callable[[Members], _Answer],
+        *,
+        timeout_s: float = m.TIMEOUT_S,
+    ) -> _Answer:
+        """Ask what has no method of its own here, and return the parsed answer.
+
+        Raises:
+            AuditUnavailableError: No answer within *timeout_s*, or none that parses.
+            VaultError: What the warden refused with.
+        """
+        return _readable(parse, self._ask(request, timeout_s=timeout_s))
 
     # ------------------------------------------------------------- dialling
 
@@ -189,11 +215,13 @@ class WardenClient:
             self._lock.release()
 
 
-def _dial(path: Path, deadline: float) -> socket.socket:
+def _dial(path: Path, deadline: float, proof: Path | None) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         sock.connect(str(path))
+        if proof is not None:
+            show_file(sock, proof)
     except OSError as exc:
         sock.close()
         raise AuditUnavailableError(

@@ -127,7 +127,26 @@ class RowKeys(Protocol):
         ...
 
 
-class Warden(Trail, KeyRelease, RowKeys, Protocol):
+class Texts(Protocol):
+    """Opens what people typed, one entry of the trail at a time."""
+
+    def texts(self, caller: Caller, index: int, *, right: str) -> Mapping[str, str]:
+        """Return the texts of one entry that are still there, by field.
+
+        Args:
+            caller: Who reads.
+            index: Of the entry.
+            right: The permission that the reader holds, for the leaf.
+
+        Raises:
+            AuditUnavailableError: The leaf is not durable: nothing is opened.
+            NotFoundError: No such entry, or nobody typed anything there.
+            SealBrokenError: A text is not the one that was logged.
+        """
+        ...
+
+
+class Warden(Trail, KeyRelease, RowKeys, Texts, Protocol):
     """All of it, and how it feels."""
 
     def health(self) -> WardenHealth:

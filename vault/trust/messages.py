@@ -19,7 +19,7 @@ Spec: docs/reference/formats/warden-protocol.md
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, Final, Self, TypeAlias
 
@@ -42,6 +42,7 @@ from vault.trust.interfaces import (
 )
 from vault.trust.refusals import refusal, refusal_members
 from vault.trust.shapes import Members
+from vault.trust.trail_messages import TRAIL_PARSERS, BareRequest, TrailRequest
 
 VERSION: Final = 1
 TIMEOUT_S: Final = 2.0
@@ -81,7 +82,7 @@ class ReleaseRequest:
     purpose: Purpose
     grant: GrantId | None = None
     right: str = ""
-    reason: str = ""
+    reason: str = field(default="", repr=False)
     "What the person typed."
 
     def members(self) -> canonical.JsonObject:
@@ -192,19 +193,37 @@ class TokensRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealthRequest:
+class TextsRequest:
+    """Open what people typed beside one entry of the trail."""
+
+    call: ClassVar[str] = "texts"
+    caller: Caller
+    index: int
+    right: str = ""
+
+    def members(self) -> canonical.JsonObject:
+        """Return the JSON arguments."""
+        return {
+            "caller": caller_members(self.caller),
+            "index": self.index,
+            "right": self.right,
+        }
+
+    @classmethod
+    def parse(cls, args: Members) -> Self:
+        """Read the JSON arguments."""
+        return cls(
+            caller=parse_caller(args.members("caller")),
+            index=args.count("index"),
+            right=args.text("right", shapes.SLUG),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthRequest(BareRequest):
     """Ask how the warden feels."""
 
     call: ClassVar[str] = "health"
-
-    def members(self) -> canonical.JsonObject:
-        """Return the JSON arguments: none."""
-        return {}
-
-    @classmethod
-    def parse(cls, args: Members) -> Self:  # noqa: ARG003 - one signature for all
-        """Read the JSON arguments: none."""
-        return cls()
 
 
 Request: TypeAlias = (
@@ -213,7 +232,9 @@ Request: TypeAlias = (
     | OpenRowsRequest
     | SealRowRequest
     | TokensRequest
+    | TextsRequest
     | HealthRequest
+    | TrailRequest
 )
 
 _PARSERS: Final[Mapping[str, Callable[[Members], Request]]] = MappingProxyType(
@@ -223,7 +244,9 @@ _PARSERS: Final[Mapping[str, Callable[[Members], Request]]] = MappingProxyType(
         OpenRowsRequest.call: OpenRowsRequest.parse,
         SealRowRequest.call: SealRowRequest.parse,
         TokensRequest.call: TokensRequest.parse,
+        TextsRequest.call: TextsRequest.parse,
         HealthRequest.call: HealthRequest.parse,
+        **TRAIL_PARSERS,
     }
 )
 

@@ -26,7 +26,6 @@ _PLAIN: Final = MappingProxyType(
             e.ConfigurationError,
             e.NotAuthenticatedError,
             e.AccessDeniedError,
-            e.ReasonRequiredError,
             e.NotFoundError,
             e.ConflictError,
             e.RetentionHoldError,
