@@ -1,8 +1,7 @@
 """The media-fork API: a PBX offers a call over HTTP, and gets ports and keys.
 
 Guarantees:
-    * Nothing is told or done without a device's token; tokens are compared by
-      their SHA-256 and never logged.
+    * Nothing is told or done without a device's token (`vault.forks.authentication`).
     * A fork of another device and a fork that never was get the same 404.
     * There is no other route: no documentation, no schema, no redirect.
 
@@ -11,35 +10,58 @@ Left to others: recording (`vault.recorder`), TLS and sockets (`vault.wiring`).
 Spec: docs/reference/fork-api.md
 """
 
-import hashlib
-import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Annotated, Final
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Path, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
-from vault.core.errors import InvalidInputError, NotAuthenticatedError, ThrottledError
+from vault.core.errors import (
+    ConflictError,
+    InvalidInputError,
+    MalformedSignallingError,
+    NoRecipientKeyError,
+    NotFoundError,
+    SpoolFullError,
+    UnsupportedOfferError,
+)
 from vault.core.flow import Device, SessionChange, SessionOrder
 from vault.core.ids import RecordingId, parse_recording_id
+from vault.core.openapi import may_answer
+from vault.edge.config import EdgeConfig
+from vault.edge.fence import RulesSource
+from vault.edge.gate import Gate
+from vault.edge.origin import origin_of
+from vault.forks.authentication import Authentication, LookAgain
 from vault.forks.bodies import (
     ChangeBody,
+    JsonBody,
+    MatchingBody,
     OpenBody,
     RenewBody,
-    read_body,
+    matched_members,
     status_members,
 )
-from vault.forks.edge import LoggedRequests, add_problem_answers, limited_body
+from vault.forks.edge import LoggedRequests, add_problem_answers
 from vault.forks.interfaces import DeviceDirectory, SessionDesk
+from vault.forks.shapes import (
+    CREATED,
+    AnswerShape,
+    ForkShape,
+    MatchedShape,
+)
 
 FORKS: Final = "/api/v1/forks"
+_MATCHING: Final = FORKS + "/matching"
 _FORK: Final = FORKS + "/{fork_id}"
-_BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/=-]{1,256})", re.IGNORECASE)
 _DEFAULT_RATE: Final = RateLimitItemPerSecond(500)
-LookAgain = Callable[[], Awaitable[None]]
+_DEFAULT_EDGE: Final = EdgeConfig(requests_per_minute=60_000, max_body_bytes=None)
+_OFFER_REFUSED: Final = (
+    MalformedSignallingError,
+    UnsupportedOfferError,
+    SpoolFullError,
+)
 
 
 def create_forks_app(
@@ -49,6 +71,8 @@ def create_forks_app(
     rate: RateLimitItem = _DEFAULT_RATE,
     look_again: LookAgain | None = None,
     why_not: Callable[[], str] = lambda: "",
+    edge: EdgeConfig = _DEFAULT_EDGE,
+    rules: RulesSource | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -60,6 +84,8 @@ def create_forks_app(
             added a moment ago need not wait.  Limits itself.
         why_not: One word for why no call can be taken now, empty if one can; asked
             by ``/readyz``, so it must cost nothing.
+        edge: What is refused before a route is looked at.
+        rules: Which addresses may come, by rules that may change; asked in a thread.
     """
     app = FastAPI(
         title="Callvault forks",
@@ -68,11 +94,19 @@ def create_forks_app(
         openapi_url=None,
         redirect_slashes=False,
     )
+    app.add_middleware(Gate, config=edge, rules=rules)
     app.add_middleware(LoggedRequests)
     add_problem_answers(app)
-    authenticate = _Authentication(devices, rate, look_again)
-    asker = Annotated[Device, Depends(authenticate)]
-    fork = Annotated[RecordingId, Depends(_fork_id)]
+    authenticate = Authentication(devices, rate, look_again)
+    _answer_probes(app, why_not)
+    _answer_matching(app, desk, authenticate)
+    _answer_offers(app, desk, authenticate)
+    _answer_forks(app, desk, authenticate)
+    return app
+
+
+def _answer_probes(app: FastAPI, why_not: Callable[[], str]) -> None:
+    """Tell whoever watches whether it lives, and whether a call could be taken."""
 
     @app.get("/healthz", include_in_schema=False)
     async def alive() -> Response:
@@ -86,15 +120,28 @@ def create_forks_app(
             status_code=503 if reason else 200,
         )
 
-    @app.post(FORKS)
-    async def open_fork(request: Request, device: asker) -> Response:
-        body = read_body(OpenBody, await limited_body(request))
+
+def _answer_offers(
+    app: FastAPI, desk: SessionDesk, authenticate: Authentication
+) -> None:
+    """Take calls on, and new offers for those that run."""
+    asker = Annotated[Device, Depends(authenticate)]
+    fork = Annotated[RecordingId, Depends(_fork_id)]
+
+    @app.post(FORKS, status_code=201, response_model=AnswerShape, responses=CREATED)
+    @may_answer(*_OFFER_REFUSED, NoRecipientKeyError)
+    async def open_fork(
+        request: Request,
+        device: asker,
+        body: Annotated[OpenBody, Depends(JsonBody(shape=OpenBody))],
+    ) -> Response:
+        """Begin to record a call."""
         order = SessionOrder(
             device=device,
             offer=body.sdp,
             labels=tuple(body.labels),
             call=body.call.facts(),
-            origin=request.client.host if request.client else "",
+            origin=origin_of(request.scope),
         )
         answer = await desk.open(order)
         if await request.is_disconnected():
@@ -106,74 +153,80 @@ def create_forks_app(
             headers={"Location": f"{FORKS}/{answer.recording_id}"},
         )
 
-    @app.put(_FORK)
+    @app.put(_FORK, response_model=AnswerShape)
+    @may_answer(*_OFFER_REFUSED, ConflictError)
     async def renew_fork(
-        request: Request, device: asker, recording_id: fork
+        device: asker,
+        recording_id: fork,
+        body: Annotated[RenewBody, Depends(JsonBody(shape=RenewBody))],
     ) -> Response:
-        body = read_body(RenewBody, await limited_body(request))
+        """Answer a new offer for a call that runs."""
         answer = await desk.renew(
             device, recording_id, offer=body.sdp, labels=tuple(body.labels)
         )
         return JSONResponse({"id": answer.recording_id, "sdp": answer.sdp})
 
-    @app.patch(_FORK)
+
+def _answer_forks(
+    app: FastAPI, desk: SessionDesk, authenticate: Authentication
+) -> None:
+    """Change, show and end calls that run."""
+    asker = Annotated[Device, Depends(authenticate)]
+    fork = Annotated[RecordingId, Depends(_fork_id)]
+
+    @app.patch(_FORK, response_model=ForkShape)
+    @may_answer(ConflictError, SpoolFullError)
     async def change_fork(
-        request: Request, device: asker, recording_id: fork
+        device: asker,
+        recording_id: fork,
+        body: Annotated[ChangeBody, Depends(JsonBody(shape=ChangeBody))],
     ) -> Response:
-        body = read_body(ChangeBody, await limited_body(request))
-        paused = None if body.state is None else body.state == "paused"
-        changes = body.changes()
+        """Pause, resume, or replace facts about the call."""
+        paused, changes = body.paused, body.changes()
         if paused is None and changes is None:
             raise InvalidInputError("nothing to change")
-        change = SessionChange(paused=paused, call=changes)
+        change = SessionChange(
+            paused=paused, resume_after_s=body.resume_after_s, call=changes
+        )
         return JSONResponse(
             status_members(await desk.change(device, recording_id, change))
         )
 
-    @app.get(_FORK)
+    @app.get(_FORK, response_model=ForkShape)
     async def show_fork(device: asker, recording_id: fork) -> Response:
+        """Say where a call stands."""
         return JSONResponse(status_members(await desk.status(device, recording_id)))
 
-    @app.delete(_FORK)
+    @app.delete(_FORK, status_code=204, response_class=Response)
     async def close_fork(device: asker, recording_id: fork) -> Response:
+        """End a call; once more changes nothing."""
         await desk.close(device, recording_id)
         return Response(status_code=204)
 
-    return app
+
+def _answer_matching(
+    app: FastAPI, desk: SessionDesk, authenticate: Authentication
+) -> None:
+    """Let integrations find running calls, and pause or resume them."""
+    asker = Annotated[Device, Depends(authenticate)]
+
+    @app.post(_MATCHING, response_model=MatchedShape)
+    async def change_matching(
+        device: asker,
+        body: Annotated[MatchingBody, Depends(JsonBody(shape=MatchingBody))],
+    ) -> Response:
+        """Find calls that run, and pause or resume them."""
+        change = None
+        if body.paused is not None:
+            change = SessionChange(
+                paused=body.paused, resume_after_s=body.resume_after_s
+            )
+        found = await desk.matching(device, body.wanted(), change)
+        return JSONResponse({"forks": [matched_members(one) for one in found]})
 
 
-class _Authentication:
-    """Finds the device behind a bearer token, and keeps it within its rate."""
-
-    def __init__(
-        self,
-        devices: DeviceDirectory,
-        rate: RateLimitItem,
-        look_again: LookAgain | None,
-    ) -> None:
-        self._devices = devices
-        self._rate = rate
-        self._look_again = look_again
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
-
-    async def __call__(self, request: Request) -> Device:
-        # Two headers are two opinions about who asks: neither counts.
-        headers = request.headers.getlist("authorization")
-        match = _BEARER.fullmatch(headers[0].strip()) if len(headers) == 1 else None
-        if match is None:
-            raise NotAuthenticatedError("a device token is required")
-        digest = hashlib.sha256(match[1].encode()).digest()
-        device = self._devices.identify(digest)
-        if device is None and self._look_again is not None:
-            await self._look_again()
-            device = self._devices.identify(digest)
-        if device is None:
-            raise NotAuthenticatedError("the device token is not valid")
-        request.state.device = device.id
-        if not self._limiter.hit(self._rate, device.id):
-            raise ThrottledError("too many requests", retry_after_s=1)
-        return device
-
-
-def _fork_id(fork_id: str) -> RecordingId:
+@may_answer(NotFoundError)
+def _fork_id(
+    fork_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})],
+) -> RecordingId:
     return parse_recording_id(fork_id)

@@ -7,14 +7,20 @@ Spec: docs/reference/fork-api.md
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Final, Generic, Literal, TypeVar
 
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vault.core import strict_json
 from vault.core.errors import InvalidInputError
-from vault.core.flow import CallFacts, Direction, SessionStatus
+from vault.core.flow import CallFacts, Direction, SessionStatus, Wanted
+from vault.core.openapi import Said
+from vault.forks.edge import TOO_LONG, TOO_SLOW, limited_body
 
 MAX_ATTRIBUTES: Final = 64
+MAX_PAUSE_S: Final = 24 * 3600
 _Fact = Annotated[str, Field(max_length=256)]
 _Name = Annotated[str, Field(min_length=1, max_length=64)]
 _Attributes = Annotated[
@@ -79,10 +85,51 @@ class RenewBody(_Strict):
     labels: _Labels = []
 
 
-class ChangeBody(_Strict):
-    """``PATCH /api/v1/forks/{id}``."""
+class StateBody(_Strict):
+    """Whether a call is recorded now, and for how long not."""
 
     state: Literal["paused", "recording"] | None = None
+    resume_after_s: Annotated[float, Field(gt=0, le=MAX_PAUSE_S)] | None = None
+
+    @property
+    def paused(self) -> bool | None:
+        """The same as `SessionChange` says it.
+
+        Raises:
+            InvalidInputError: A time to resume of what is not to be paused.
+        """
+        if self.resume_after_s is not None and self.state != "paused":
+            raise InvalidInputError('resume_after_s goes with "state": "paused"')
+        return None if self.state is None else self.state == "paused"
+
+
+class MatchedCallBody(_Strict):
+    """What tells the calls that are meant from others."""
+
+    id: _Fact | None = None
+    agent: _Fact | None = None
+
+
+class MatchingBody(StateBody):
+    """``POST /api/v1/forks/matching``."""
+
+    call: MatchedCallBody
+
+    def wanted(self) -> Wanted:
+        """Return which calls are meant.
+
+        Raises:
+            InvalidInputError: It does not say so.
+        """
+        wanted = Wanted(pbx_id=self.call.id or "", agent=self.call.agent or "")
+        if wanted == Wanted():
+            raise InvalidInputError("call: name its id, its agent or both")
+        return wanted
+
+
+class ChangeBody(StateBody):
+    """``PATCH /api/v1/forks/{id}``."""
+
     call: CallBody | None = None
     attributes: _Attributes | None = None
     "Short for ``call.attributes``."
@@ -95,24 +142,35 @@ class ChangeBody(_Strict):
         return said or None
 
 
-def read_body(model: type[_Body], octets: bytes) -> _Body:
-    """Read a request's body.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonBody(Generic[_Body]):
+    """Reads the body of a request, and says in the document what it is."""
 
-    Raises:
-        InvalidInputError: Bad JSON, an unknown member, or a wrong value: the
-            message names the member and never its value.
-    """
-    try:
-        return model.model_validate_json(octets)
-    except ValidationError as exc:
-        first = exc.errors(
-            include_url=False, include_context=False, include_input=False
-        )[0]
-        # Keys inside "attributes" are the peer's own text: they are not repeated.
-        where = ".".join(str(part)[:32] for part in first["loc"][:2])
-        if first["type"] == "json_invalid":
-            raise InvalidInputError("the body is not JSON") from None
-        raise InvalidInputError(f"{where or 'body'}: {first['msg']}") from None
+    shape: type[_Body]
+
+    @property
+    def __may_answer__(self) -> Said:
+        """What refusals it leads to; see `vault.core.openapi.may_answer`."""
+        return Said(failures=(InvalidInputError, TOO_LONG, TOO_SLOW))
+
+    async def __call__(self, request: Request) -> _Body:
+        """Read the body of *request*.
+
+        Raises:
+            RefusedRequestError: It is too long, or comes too slowly.
+            InvalidInputError: Bad JSON, an unknown member, or a wrong value: the
+                message names the member and never its value.
+        """
+        octets = await limited_body(request)
+        try:
+            return self.shape.model_validate(strict_json.parse(octets))
+        except ValidationError as exc:
+            first = exc.errors(
+                include_url=False, include_context=False, include_input=False
+            )[0]
+            # Keys inside "attributes" are the peer's own text: they are not repeated.
+            where = ".".join(str(part)[:32] for part in first["loc"][:2])
+            raise InvalidInputError(f"{where or 'body'}: {first['msg']}") from None
 
 
 def status_members(status: SessionStatus) -> dict[str, object]:
@@ -121,6 +179,7 @@ def status_members(status: SessionStatus) -> dict[str, object]:
         "id": status.recording_id,
         "state": status.state,
         "reason": status.reason,
+        **_resumes(status),
         "streams": [
             {
                 "label": stream.label,
@@ -138,6 +197,21 @@ def status_members(status: SessionStatus) -> dict[str, object]:
             for stream in status.streams
         ],
     }
+
+
+def matched_members(status: SessionStatus) -> dict[str, object]:
+    """Return the JSON of a session that was looked for."""
+    return {
+        "id": status.recording_id,
+        "state": status.state,
+        **_resumes(status),
+    }
+
+
+def _resumes(status: SessionStatus) -> dict[str, object]:
+    if status.resumes_in_s is None:
+        return {}
+    return {"resumes_in_s": status.resumes_in_s}
 
 
 def _mapping(value: object) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """The edge of the fork API: problems, limits, and one log line per request.
 
 Guarantees:
+    * What `vault.edge` refuses reaches no route.
     * Every answer that is not a success is problem+json, whoever refused:
       router, reader, desk, or a bug (which tells nothing).
     * No body beyond 256 KiB is kept, none that takes longer than 10 s.
@@ -27,13 +28,30 @@ from vault.core.problems import (
     Problem,
     problem_for,
 )
+from vault.edge.gate import HSTS, came_by_https
+from vault.edge.origin import origin_of
 
 REQUEST: Final = "forks.request"
 BUG: Final = "forks.bug"
 MAX_BODY_BYTES: Final = 256 * 1024
 _BODY_TIMEOUT_S: Final = 10.0
 _NOT_FOUND: Final = 404
+_HEADERS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+)
 _log = structlog.get_logger()
+
+
+def _problem(status: int, slug: str, title: str) -> Problem:
+    return Problem(status=status, type=TYPE_PREFIX + slug, title=title, detail=title)
+
+
+TOO_LONG: Final = _problem(413, "body-too-long", "The body is too long")
+TOO_SLOW: Final = _problem(408, "body-too-slow", "The body came too slowly")
 
 
 class RefusedRequestError(Exception):
@@ -65,7 +83,10 @@ def add_problem_answers(app: FastAPI) -> None:
     async def of_edge(_: Request, exc: Exception) -> Response:
         if not isinstance(exc, RefusedRequestError):
             raise TypeError("not an error of the edge")
-        return answer_problem(exc.problem)
+        answer = answer_problem(exc.problem)
+        # The rest of the body is not waited for.
+        answer.headers["Connection"] = "close"
+        return answer
 
     async def of_router(_: Request, exc: Exception) -> Response:
         if not isinstance(exc, HTTPException):
@@ -94,19 +115,18 @@ async def limited_body(request: Request) -> bytes:
     Raises:
         RefusedRequestError: It is too long, or comes too slowly.
     """
+    declared = request.headers.get("content-length", "0")
+    if int(declared) > MAX_BODY_BYTES:
+        raise RefusedRequestError(TOO_LONG)
     octets = bytearray()
     try:
         async with asyncio.timeout(_BODY_TIMEOUT_S):
             async for piece in request.stream():
                 octets += piece
                 if len(octets) > MAX_BODY_BYTES:
-                    raise RefusedRequestError(
-                        _problem(413, "body-too-long", "The body is too long")
-                    )
+                    raise RefusedRequestError(TOO_LONG)
     except TimeoutError:
-        raise RefusedRequestError(
-            _problem(408, "body-too-slow", "The body came too slowly")
-        ) from None
+        raise RefusedRequestError(TOO_SLOW) from None
     return bytes(octets)
 
 
@@ -127,11 +147,7 @@ class LoggedRequests:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *message["headers"],
-                    (b"cache-control", b"no-store"),
-                    (b"x-content-type-options", b"nosniff"),
-                ]
+                message["headers"] = [*message["headers"], *_said_always(scope)]
             await send(message)
 
         try:
@@ -143,10 +159,13 @@ class LoggedRequests:
                 method=scope["method"][:16],
                 route=getattr(route, "path", ""),
                 status=status,
+                origin=origin_of(scope),
                 device=scope.get("state", {}).get("device", ""),
                 took_ms=round((time.monotonic() - began_s) * 1000),
             )
 
 
-def _problem(status: int, slug: str, title: str) -> Problem:
-    return Problem(status=status, type=TYPE_PREFIX + slug, title=title, detail=title)
+def _said_always(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
+    if came_by_https(scope):
+        return (*_HEADERS, (b"strict-transport-security", HSTS.encode()))
+    return _HEADERS

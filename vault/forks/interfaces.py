@@ -12,6 +12,7 @@ from vault.core.flow import (
     SessionChange,
     SessionOrder,
     SessionStatus,
+    Wanted,
 )
 from vault.core.ids import RecordingId
 
@@ -60,6 +61,21 @@ class SessionDesk(Protocol):
         Raises:
             NotFoundError: No such session of this device.
             ConflictError: It has ended.
+            SpoolFullError, UnavailableError: The trail could not be told: nothing
+                has changed.
+        """
+        ...
+
+    async def matching(
+        self, device: Device, wanted: Wanted, change: SessionChange | None
+    ) -> tuple[SessionStatus, ...]:
+        """Find running sessions, and pause or resume them where *change* says so.
+
+        Those of *device*, and of others where it is allowed `PAUSE_OTHERS`.  What is
+        returned has no counters.
+
+        Raises:
+            UnavailableError: Some could not be changed; all others were.
         """
         ...
 

@@ -32,7 +32,13 @@ from typing import Final
 
 from vault.core.errors import MalformedSignallingError, UnsupportedOfferError
 from vault.core.secrets import SecretBytes
-from vault.sip.sdp import Line, MediaSection, SessionDescription, attributes
+from vault.sip.sdp import (
+    Line,
+    MediaSection,
+    SessionDescription,
+    attribute_line,
+    attributes,
+)
 
 PROFILES: Final = frozenset({"UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"})
 
@@ -175,7 +181,7 @@ def answered_dtls(
             ("candidate", f"1 1 UDP {_HOST_PRIORITY} {address} {port} typ host"),
             ("end-of-candidates", ""),
         ]
-    return tuple(_attribute(name, value) for name, value in lines)
+    return tuple(attribute_line(name, value) for name, value in lines)
 
 
 def answered_head(
@@ -189,14 +195,14 @@ def answered_head(
     """
     lines: list[Line] = []
     if any(dtls.ice is not None for _, dtls in taken):
-        lines.append(_attribute("ice-lite"))
+        lines.append(attribute_line("ice-lite"))
     mids = {mid_of(description.media[index]): index for index, _ in taken}
     for group in attributes(description.lines, "group"):
         words = group.attribute[1].split()
         ours = [mid for mid in words[1:] if mid in mids]
         if words[:1] == ["BUNDLE"] and ours:
             first = min(ours, key=lambda mid: mids[mid])
-            lines.append(_attribute("group", f"BUNDLE {first}"))
+            lines.append(attribute_line("group", f"BUNDLE {first}"))
             break
     return tuple(lines)
 
@@ -287,7 +293,3 @@ def _effective(
 def _line_of(description: SessionDescription, section: MediaSection, name: str) -> int:
     lines = _effective(description, section, name)
     return lines[0].number if lines else section.number
-
-
-def _attribute(name: str, value: str = "") -> Line:
-    return Line(type="a", value=f"{name}:{value}" if value else name)

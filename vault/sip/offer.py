@@ -24,7 +24,7 @@ Spec: RFC 3264, sections 6 and 8; RFC 4568, section 7.1; RFC 4574; RFC 5761.
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
@@ -33,7 +33,7 @@ from vault.core.errors import MalformedSignallingError, UnsupportedOfferError
 from vault.core.flow import NOTHING_ALLOWED, Allowance
 from vault.core.media import PayloadFormat, SrtpSuite
 from vault.core.secrets import SecretBytes
-from vault.sip.connection import Remote, remote_of
+from vault.sip.connection import Remote, check_address, remote_of
 from vault.sip.dtls import (
     AnsweredDtls,
     DtlsOffer,
@@ -44,7 +44,13 @@ from vault.sip.dtls import (
 )
 from vault.sip.payloads import payloads_of
 from vault.sip.sdes import Crypto, NamedKey, choose, refusal
-from vault.sip.sdp import Line, MediaSection, SessionDescription, attributes
+from vault.sip.sdp import (
+    Line,
+    MediaSection,
+    SessionDescription,
+    attribute_line,
+    attributes,
+)
 
 _PLAIN_PROFILES: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
 _PROFILES: Final = _PLAIN_PROFILES | {"RTP/SAVP", "RTP/SAVPF"}
@@ -55,7 +61,8 @@ _SCREEN: Final = "screen"
 _PLAIN: Final = Crypto(tag=0, suite=SrtpSuite.PLAIN_RTP, key=SecretBytes(b""))
 PLAIN_REFUSED: Final = (
     "no section has a=crypto or a=fingerprint over RTP.  Send SRTP; if the device "
-    f"cannot, allow it plain RTP: callvault device allow NAME {Allowance.PLAIN_RTP}"
+    f"cannot, allow it plain RTP: callvault device allow NAME {Allowance.PLAIN_RTP}, "
+    "and what it is allowed already"
 )
 
 
@@ -132,6 +139,7 @@ def read_offer(
     allowed: frozenset[Allowance] = NOTHING_ALLOWED,
     *,
     origin: str = "",
+    media_addresses: Sequence[str] = (),
 ) -> Offer:
     """Read *text* and decide section by section what we take.
 
@@ -141,11 +149,14 @@ def read_offer(
         allowed: What the device may do that others may not.
         origin: Address that it came from: that of plain RTP whose ``c=`` is of no
             use; empty where nobody knows.
+        media_addresses: Prefixes that media of the device may come from; none
+            means any for SRTP and *origin* for plain RTP.
 
     Raises:
         MalformedSignallingError: It is not SDP, or a line breaks its grammar.
-        UnsupportedOfferError: Neither audio nor video, none with SRTP keys, or a
-            section whose keys are all for suites that we refuse.
+        UnsupportedOfferError: Neither audio nor video, none with SRTP keys, a
+            section whose keys are all for suites that we refuse, or media from
+            where the device may not send it.
     """
     description = SessionDescription.parse(text)
     media = [section for section in description.media if section.media in _TAKEN]
@@ -158,22 +169,31 @@ def read_offer(
     for index, section in enumerate(description.media):
         crypto = _crypto(section, allowed)
         dtls = read_dtls(description, section) if section.media in _TAKEN else None
-        protected = crypto is not None or dtls is not None
-        payloads = payloads_of(section) if protected else ()
-        if payloads:
-            streams.append(
-                OfferedStream(
-                    index=index,
-                    media=section.media,
-                    label=names[index],
-                    crypto=crypto,
-                    payloads=payloads,
-                    rtcp_mux=bool(attributes(section.lines, "rtcp-mux")),
-                    direction=_direction(section.lines, default),
-                    remote=remote_of(description, section, origin=origin),
-                    dtls=dtls,
-                )
+        if crypto is None and dtls is None:
+            continue
+        payloads = payloads_of(section)
+        if not payloads:
+            continue
+        check_address(
+            description,
+            section,
+            is_plain=crypto is not None and crypto.suite.is_plain,
+            listed=media_addresses,
+            origin=origin,
+        )
+        streams.append(
+            OfferedStream(
+                index=index,
+                media=section.media,
+                label=names[index],
+                crypto=crypto,
+                payloads=payloads,
+                rtcp_mux=bool(attributes(section.lines, "rtcp-mux")),
+                direction=_direction(section.lines, default),
+                remote=remote_of(description, section, origin=origin),
+                dtls=dtls,
             )
+        )
     if not streams:
         raise UnsupportedOfferError(PLAIN_REFUSED, line=media[0].number)
     return Offer(description=description, streams=tuple(streams))
@@ -270,11 +290,16 @@ def _labels(media: Sequence[MediaSection], given: Sequence[str]) -> list[str]:
             name = _SCREEN
         else:
             name = f"stream{(audio if section.media == 'audio' else index + 1)}"
-        names.append(_unused(name, names))
+        names.append(unused_label(name, names))
     return names
 
 
-def _unused(name: str, names: Sequence[str]) -> str:
+def unused_label(name: str, names: Container[str]) -> str:
+    """Return *name*, with a number behind it where it is one of *names*.
+
+    Whoever reads labels elsewhere must number them alike, or streams would be given
+    to the wrong party.
+    """
     candidate, number = name, 1
     while candidate in names:
         number += 1
@@ -311,11 +336,11 @@ def _answered(
         and line.attribute[1].split()[0].lstrip("0").zfill(1) in formats
     ]
     lines = [
-        *(_attribute(line.attribute[0], line.attribute[1]) for line in maps),
+        *(attribute_line(line.attribute[0], line.attribute[1]) for line in maps),
         *_protection(stream, ours, address),
         *_named(section),
-        *([_attribute("rtcp-mux")] if stream.rtcp_mux else []),
-        _attribute(way.value),
+        *([attribute_line("rtcp-mux")] if stream.rtcp_mux else []),
+        attribute_line(way.value),
     ]
     return MediaSection(
         media=section.media,
@@ -337,16 +362,12 @@ def _protection(
     # No MKI in ours: it is each sender's own business (RFC 4568, section 6.1),
     # and nothing is ever sent under this key.
     crypto = Crypto(tag=stream.crypto.tag, suite=stream.crypto.suite, key=ours.key)
-    return (_attribute("crypto", str(crypto)),)
+    return (attribute_line("crypto", str(crypto)),)
 
 
 def _named(section: MediaSection) -> tuple[Line, ...]:
     """Return the names that a section keeps in its answer, declined or not."""
     mid = mid_of(section)
     lines = attributes(section.lines, "label")[:1]
-    names = [_attribute("label", line.attribute[1]) for line in lines]
-    return (*names, *([_attribute("mid", mid)] if mid else []))
-
-
-def _attribute(name: str, value: str = "") -> Line:
-    return Line(type="a", value=f"{name}:{value}" if value else name)
+    names = [attribute_line("label", line.attribute[1]) for line in lines]
+    return (*names, *([attribute_line("mid", mid)] if mid else []))

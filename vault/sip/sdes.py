@@ -54,7 +54,8 @@ ACCEPTED: Final = (
 _SHORT_TAG_REFUSED: Final = (
     "SRTP with a 32-bit tag is refused: a forged packet passes after some hours of "
     "flood.  Offer an 80-bit tag or AEAD as well, or allow it for this device: "
-    f"callvault device allow NAME {Allowance.SHORT_TAG}"
+    f"callvault device allow NAME {Allowance.SHORT_TAG}, "
+    "and what it is allowed already"
 )
 
 

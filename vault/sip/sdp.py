@@ -174,3 +174,8 @@ def _section(head: Line, lines: list[Line]) -> MediaSection:
         lines=tuple(lines),
         number=head.number,
     )
+
+
+def attribute_line(name: str, value: str = "") -> Line:
+    """Return ``a=name:value``, or ``a=name`` for a flag."""
+    return Line(type="a", value=f"{name}:{value}" if value else name)
