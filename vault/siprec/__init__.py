@@ -1,0 +1,1 @@
+"""The session recording server: what SIPREC (RFC 7866, RFC 7865) asks beyond SIP."""
