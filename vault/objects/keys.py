@@ -13,7 +13,7 @@ from typing import Final, Self
 from vault.core.errors import InvalidInputError
 from vault.core.ids import RecordingId
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*(?:[/.][a-z0-9][a-z0-9-]*){0,7}")
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*(?:[/.][a-z0-9][a-z0-9-]*){0,15}")
 
 
 @dataclass(frozen=True, slots=True)

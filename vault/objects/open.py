@@ -20,6 +20,7 @@ from vault.core.errors import ConfigurationError
 from vault.core.secrets import SecretBytes
 from vault.objects.directory import DirectoryStore
 from vault.objects.interfaces import ObjectStore
+from vault.objects.locking import FolderThatNeverLocks, LockingStore
 from vault.objects.pace import Pace
 
 _BUCKET: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,50})[a-z0-9]")
@@ -34,7 +35,7 @@ class Stores:
     "Sealed objects and manifests; may be versioned and locked."
     envelopes: ObjectStore
     "Copies of envelopes; neither versioned nor locked, or erasure would lie."
-    trail: ObjectStore
+    trail: LockingStore
     "Tiles and checkpoints of the audit log; lock it where the store can."
 
 
@@ -78,7 +79,7 @@ def _folders(parts: SplitResult) -> Stores:
     return Stores(
         media=DirectoryStore(folder / "media"),
         envelopes=DirectoryStore(folder / "envelopes"),
-        trail=DirectoryStore(folder / "trail"),
+        trail=FolderThatNeverLocks(folder / "trail"),
     )
 
 
@@ -100,6 +101,7 @@ def _buckets(
         raise ConfigurationError("an s3 URL takes region=… and secure=true|false")
     # Loaded here: an installation on one machine needs no S3 driver.
     from vault.objects.s3 import S3Config, S3Store, client  # noqa: PLC0415
+    from vault.objects.s3_locks import S3LockingStore  # noqa: PLC0415
 
     shared = client(
         S3Config(
@@ -113,5 +115,5 @@ def _buckets(
     return Stores(
         media=S3Store(shared, bucket, pace=pace),
         envelopes=S3Store(shared, f"{bucket}-envelopes", forgets=True),
-        trail=S3Store(shared, f"{bucket}-trail"),
+        trail=S3LockingStore(shared, f"{bucket}-trail"),
     )

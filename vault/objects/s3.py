@@ -12,7 +12,7 @@ Two writers of different content under one key are not kept apart here, as the
 protocol cannot promise it; keys are unique per recording and part, and the one
 whose content was lost is told, by `ConflictError` when it tries again.
 
-Left to others: bucket policies and Object Lock (infra).
+Left to others: Object Lock (`vault.objects.s3_locks`), bucket policies (infra).
 
 Spec: Amazon S3 REST API; tested against a real radosgw.
 """
@@ -120,6 +120,7 @@ class S3Store:
         bucket: str,
         *,
         forgets: bool = False,
+        locks: bool = False,
         pace: Pace | None = None,
     ) -> None:
         """Use *bucket*, made at the first need where it is missing.
@@ -129,12 +130,14 @@ class S3Store:
             bucket: Its name.
             forgets: Whether what is deleted here must be gone: a bucket that
                 keeps versions is refused then.
+            locks: Whether a bucket that is made here gets Object Lock.
             pace: Limits what is sent; what is read back is not counted.
         """
         self._pace = pace
         self._client = client
         self._bucket = bucket
         self._forgets = forgets
+        self._locks = locks
         self._prepared = False
         self._preparing = threading.Lock()
 
@@ -247,7 +250,7 @@ class S3Store:
 
     def _make_bucket(self) -> None:
         try:
-            self._client.make_bucket(self._bucket)
+            self._client.make_bucket(self._bucket, object_lock=self._locks)
         except S3Error as error:
             if error.code not in _OURS_ALREADY:
                 raise

@@ -17,5 +17,8 @@ class WorkerConfig:
     idle_s: float = 0.5
     "Pause before looking for work again when there was none."
 
+    mute_tones: bool = False
+    "Whether DTMF tones are silent in renditions and peaks; captures keep them."
+
     backoff_max_s: float = 15.0
     "Longest pause between attempts while warden, store or database are down."

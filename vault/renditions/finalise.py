@@ -12,6 +12,7 @@ row (`vault.renditions.worker`).
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -22,6 +23,7 @@ from vault.renditions import flac, m4a, peaks, quality
 from vault.renditions.deposit import Deposit
 from vault.renditions.evidence import Evidence, Expected
 from vault.renditions.reading import Call, CallReading, Damage, Keep
+from vault.renditions.tones import ToneMuter
 from vault.renditions.verdict import judge
 from vault.sealing.manifest import Manifest
 from vault.sealing.metadata import SessionMetadata
@@ -58,6 +60,7 @@ class Finaliser:
         *,
         known: Mapping[str, StoredObject],
         keep: Keep,
+        mute_tones: bool = False,
     ) -> None:
         """Take what `read_manifest` proved.
 
@@ -68,7 +71,9 @@ class Finaliser:
             known: Current objects by the catalog: what earlier attempts recovered,
                 and late keys.
             keep: Holds the lease.
+            mute_tones: Whether DTMF tones are not to be heard.
         """
+        self._mute_tones = mute_tones
         self._manifest = manifest
         self._evidence = evidence
         self._deposit = deposit
@@ -84,7 +89,7 @@ class Finaliser:
             UnavailableError: Safe to retry; what was stored is not named anywhere.
         """
         metadata = self._metadata()
-        call = self._reading.read()
+        call = self._reading.read(metadata=metadata)
         verdict = judge(
             call.streams,
             self._manifest.streams,
@@ -113,11 +118,15 @@ class Finaliser:
         """
         if media_type not in _WRITERS:
             raise InvalidInputError("not a format that renditions have")
-        call = self._reading.read()
+        metadata, newest = None, self._newest_session()
+        # Damaged, it costs the order of the channels and not the audio.
+        with suppress(IntegrityError):
+            metadata = None if newest is None else self._opened(newest)
+        call = self._reading.read(metadata=metadata)
         if self._reading.damage:
             raise SealBrokenError(f"{self._reading.damage[0].name} is damaged")
         writer = _WRITERS[media_type](channels=len(call.timeline.channels))
-        for block in call.timeline.blocks():
+        for block in call.timeline.blocks(self._muter(call)):
             self._keep()
             writer.write(block)
         self._deposit.put(
@@ -126,26 +135,43 @@ class Finaliser:
 
     def _metadata(self) -> SessionMetadata | None:
         """Return the newest session metadata, or None where it is damaged."""
-        objects = [o for o in self._manifest.objects if o.name.startswith("session/")]
-        if not objects:
+        newest = self._newest_session()
+        if newest is None:
             return None
-        newest = Expected.of(max(objects, key=lambda each: each.name))
         try:
-            metadata = SessionMetadata.parse(unpad(self._evidence.small(newest)))
-            if metadata.recording_id != self._manifest.recording_id:
-                raise SealBrokenError("the session metadata is another recording's")
+            return self._opened(newest)
         except IntegrityError as exc:
             self._reading.damaged(newest, exc)
             return None
+
+    def _opened(self, session: Expected) -> SessionMetadata:
+        """Return session metadata.
+
+        Raises:
+            IntegrityError: It is damaged, or another recording's.
+        """
+        metadata = SessionMetadata.parse(unpad(self._evidence.small(session)))
+        if metadata.recording_id != self._manifest.recording_id:
+            raise SealBrokenError("the session metadata is another recording's")
         return replace(metadata, ended=metadata.ended or self._manifest.ended)
+
+    def _newest_session(self) -> Expected | None:
+        objects = [o for o in self._manifest.objects if o.name.startswith("session/")]
+        if not objects:
+            return None
+        return Expected.of(max(objects, key=lambda each: each.name))
+
+    def _muter(self, call: Call) -> ToneMuter | None:
+        return ToneMuter(len(call.timeline.channels)) if self._mute_tones else None
 
     def _certify(self, call: Call) -> None:
         """Make and store rendition, peaks and certificate."""
         labels = [each.label for each in call.timeline.channels]
         drawn = peaks.PeaksWriter(labels=labels)
+        muter = self._muter(call)
         if call.timeline.samples:
             audio = flac.FlacWriter(channels=len(labels))
-            for block in call.timeline.blocks():
+            for block in call.timeline.blocks(muter):
                 self._keep()
                 drawn.write(block)
                 audio.write(block)
@@ -171,6 +197,8 @@ class Finaliser:
                 peaks=drawn,
                 cut_bytes=call.cut_bytes,
                 parts=call.parts,
+                pauses=call.pauses,
+                muter=muter,
             ),
             media_type=quality.MEDIA_TYPE,
             sources=call.sources,

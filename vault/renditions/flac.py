@@ -1,10 +1,11 @@
 """FLAC, written without a muxer: frames from libavcodec, blocks from the RFC.
 
-    fLaC | STREAMINFO | SEEKTABLE (a point each 10 s) | frames ...
+    fLaC | STREAMINFO | SEEKTABLE (a point each second) | frames ...
 
-A seek table lets a player jump inside a long call with one ranged request;
-libavformat writes none, and needs a seekable file.  Frames are complete as they
-leave the encoder, so the container is a header.
+A seek table lets a player jump inside a long call with one ranged request, and says
+which second lies in which octet (`vault.playback.timing`); libavformat writes none, and
+needs a seekable file.  Frames are complete as they leave the encoder, so the container
+is a header.
 
 Guarantees: nothing touches a disk; the MD5 in STREAMINFO is that of the samples,
 so any FLAC tool can check the audio.
@@ -35,7 +36,8 @@ _FRAME_SAMPLES: Final = 2304
 larger file.  Blocks of up to 4608 samples are in the streamable subset (section 7)."""
 
 _POINT: Final = struct.Struct(">QQH")
-_POINT_EVERY: Final = 10 * RATE_HZ
+_POINT_EVERY: Final = RATE_HZ
+"18 octets a second: a thousandth of what is heard in it."
 
 
 class FlacWriter:
@@ -90,7 +92,7 @@ class FlacWriter:
             if packet.pts is not None and packet.pts >= self._next_point:
                 samples = packet.duration or self._codec.frame_size
                 self._points.append(_POINT.pack(packet.pts, self._size, samples))
-                self._next_point = packet.pts + _POINT_EVERY
+                self._next_point += _POINT_EVERY
             self._frames.append(octets)
             self._size += len(octets)
 

@@ -129,8 +129,7 @@ def _of_lines(text: str) -> list[LateKey]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        stream, _, rest = line.strip().partition(" ")
-        words = rest.replace("\t", " ").split()
+        stream, *words = line.split()
         rocs = [word for word in words if _ROC.fullmatch(word)]
         if len(rocs) > 1:
             raise InvalidInputError(f"line {number}: more than one roc")

@@ -1,9 +1,9 @@
 """What is heard: the legs of a call as channels of 16-bit samples, block by block.
 
-The stream labelled ``agent`` is left and all others are right; without that label
-the first audio stream is left (one labelled ``customer`` never is, if there is
-another).  A call with one audio line is mono.  Voices that share a channel are
-added and clipped.
+The agent is left and everybody else right.  Who that is, the labels ``agent`` and
+``customer`` say, or the caller (`vault.sealing.sides`); where nobody does, the first
+audio stream is left (one labelled ``customer`` never is, if there is another).  A call
+with one audio line is mono.  Voices that share a channel are added and clipped.
 
 Guarantees:
     * Where no packet lies there is silence (zero samples), and nothing else moves.
@@ -13,8 +13,10 @@ Left to others: where packets lie (`vault.renditions.timeline`), what becomes of
 the samples (`vault.renditions.flac`, `m4a`, `peaks`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -25,6 +27,8 @@ from vault.renditions.legs import Index, Leg, Run, legs_of
 from vault.renditions.packets import PacketTable, StreamPackets
 from vault.renditions.records import Octets
 from vault.renditions.timeline import NS_PER_SAMPLE, positions
+from vault.renditions.tones import ToneMuter
+from vault.sealing.sides import channel_label, channels_of
 
 Block = NDArray[np.int16]
 "Samples as (channels, samples)."
@@ -36,6 +40,7 @@ _MAX_SAMPLES: Final = 24 * 3600 * RATE_HZ
 _EARLIEST: Final = 10 * RATE_HZ
 "A packet cannot have been on its way for longer than this when the call began."
 
+_NO_SIDES: Final[Mapping[str, str]] = MappingProxyType({})
 _INT16: Final = np.iinfo(np.int16)
 
 
@@ -85,29 +90,52 @@ class Timeline:
         """Length in milliseconds."""
         return self.samples * 1000 // RATE_HZ
 
-    def blocks(self) -> Iterator[Block]:
-        """Yield the call as blocks of 60 s; only the last is shorter."""
+    def blocks(self, muter: ToneMuter | None = None) -> Iterator[Block]:
+        """Yield the call as blocks of 60 s; only the last is shorter.
+
+        Args:
+            muter: Silences DTMF tones, if they are not to be heard.
+        """
         for start in range(0, self.samples, BLOCK_SAMPLES):
             stop = min(start + BLOCK_SAMPLES, self.samples)
-            yield np.stack([_render(each, start, stop) for each in self.channels])
+            yield np.stack(
+                [
+                    _render(each, start, stop)
+                    if muter is None
+                    else muter.mute(number, partial(_render, each), start, stop)
+                    for number, each in enumerate(self.channels)
+                ]
+            )
 
 
-def timeline_of(streams: Sequence[StreamPackets]) -> Timeline:
-    """Lay the audio *streams* of a call on one timeline."""
+def timeline_of(
+    streams: Sequence[StreamPackets],
+    sides: Mapping[str, str] = _NO_SIDES,
+    *,
+    until_ns: int = 0,
+) -> Timeline:
+    """Lay the audio *streams* of a call on one timeline.
+
+    Args:
+        streams: Of the call.
+        sides: Label of a stream → ``agent`` or ``customer``, where it says neither.
+        until_ns: When the call ended, if it was silent on purpose until then.
+    """
     audio = [each for each in streams if each.media == "audio"]
     tracks = [_track(each) for each in audio]
     placed = [each.spans for each in tracks if len(each.spans)]
     if not placed:
-        return Timeline(origin_ns=0, samples=0, channels=_channels(tracks))
+        return Timeline(origin_ns=0, samples=0, channels=_channels(tracks, sides))
     arrived = min(int(t.source.packets.arrival_ns.min()) for t in tracks if t.legs)
     earliest = arrived // NS_PER_SAMPLE - _EARLIEST
     origin = max(min(int(each.position.min()) for each in placed), earliest)
     tracks = [_rebased(each, origin) for each in tracks]
     ends = [each.spans.position + each.spans.samples for each in tracks]
+    last = max((int(each.max()) for each in ends if len(each)), default=0)
     return Timeline(
         origin_ns=origin * NS_PER_SAMPLE,
-        samples=max((int(each.max()) for each in ends if len(each)), default=0),
-        channels=_channels(tracks),
+        samples=max(last, min(until_ns // NS_PER_SAMPLE - origin, _MAX_SAMPLES)),
+        channels=_channels(tracks, sides),
     )
 
 
@@ -120,24 +148,16 @@ def interleaved(block: Block) -> Block:
     return turns.reshape(1, -1)
 
 
-def _channels(tracks: Sequence[Track]) -> tuple[Channel, ...]:
-    if len(tracks) <= 1:
-        return tuple(
-            Channel(label=each.source.label, tracks=(each,)) for each in tracks
+def _channels(tracks: Sequence[Track], sides: Mapping[str, str]) -> tuple[Channel, ...]:
+    labels = [each.source.label for each in tracks]
+    named = [sides.get(one, one) for one in labels]
+    return tuple(
+        Channel(
+            label=channel_label([named[k] for k in places]),
+            tracks=tuple(tracks[k] for k in places),
         )
-    ranked = sorted(tracks, key=lambda each: _rank(each.source.label))
-    # Stable: among streams without a telling label the m-line order decides.
-    left, right = ranked[0], sorted(ranked[1:], key=lambda each: each.source.stream)
-    named = [each.source.label for each in right]
-    label = "customer" if "customer" in named else named[0]
-    return (
-        Channel(label=left.source.label, tracks=(left,)),
-        Channel(label=label, tracks=tuple(right)),
+        for places in channels_of(labels, sides)
     )
-
-
-def _rank(label: str) -> int:
-    return {"agent": 0, "customer": 2}.get(label, 1)
 
 
 def _track(source: StreamPackets) -> Track:

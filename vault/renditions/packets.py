@@ -26,12 +26,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vault.core.canonical import JsonObject
+from vault.core.clock import NS_PER_S
 from vault.core.errors import MalformedPacketError
 from vault.renditions.deferred import DeferredDecryption
+from vault.renditions.pauses import Pauses
 from vault.renditions.payloads import Format, PayloadTable
 from vault.renditions.records import KIND, STREAM, Octets, RecordScanner
 from vault.renditions.rtp_columns import arrival_ns, field, payload_spans
 from vault.tap.capture import (
+    HEADER,
     HEADER_SIZE,
     WHOLE_CALL,
     Event,
@@ -123,6 +126,7 @@ class CaptureReader:
         self._scanner = RecordScanner()
         self._streams: dict[int, _Stream] = {}
         self._was_paused = False
+        self.pauses = Pauses()
         self.malformed_events = 0
         self.cut_bytes = 0
         "Octets of records that a part's end cut off."
@@ -169,11 +173,16 @@ class CaptureReader:
 
     def _event(self, row: Octets) -> None:
         octets = row[HEADER_SIZE:].tobytes()
+        s, ns, *_ = HEADER.unpack_from(row[:HEADER_SIZE].tobytes())
         record = Record(
-            arrival_ns=0, stream=int(row[STREAM]), kind=Kind.EVENT, octets=octets
+            arrival_ns=s * NS_PER_S + ns,
+            stream=int(row[STREAM]),
+            kind=Kind.EVENT,
+            octets=octets,
         )
         try:
             said = parse_event(record)
+            self.pauses.note(str(said["event"]), record.stream, record.arrival_ns)
             if said["event"] in {Event.STREAM_ADDED, Event.STREAM_CHANGED}:
                 self._stream(record.stream).announce(said)
             elif record.stream != WHOLE_CALL:

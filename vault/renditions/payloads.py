@@ -87,10 +87,15 @@ def _payload_type(text: str) -> int:
     return int(text)
 
 
+def is_quiet(encoding: str) -> bool:
+    """Tell whether an encoding carries no speech: comfort noise, telephone events."""
+    return encoding.upper() in _QUIET
+
+
 def _format_of(encoding: str, clock_rate_hz: object, channels: object) -> Format:
-    name = encoding.upper()
-    if name in _QUIET:
+    if is_quiet(encoding):
         return Format.QUIET
+    name = encoding.upper()
     if (name, clock_rate_hz, channels) == ("PCMU", RATE_HZ, 1):
         return Format.PCMU
     if (name, clock_rate_hz, channels) == ("PCMA", RATE_HZ, 1):

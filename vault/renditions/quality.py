@@ -21,7 +21,10 @@ from vault.renditions.legs import Leg, Run, legs_of
 from vault.renditions.measures import gaps, skew_ppm
 from vault.renditions.mixdown import Timeline, Track
 from vault.renditions.packets import PartSpan, StreamPackets
+from vault.renditions.pauses import LeftOut, listed
+from vault.renditions.payloads import is_quiet
 from vault.renditions.peaks import PeaksWriter
+from vault.renditions.tones import ToneMuter
 from vault.sealing.manifest import Manifest, StreamCount
 
 MEDIA_TYPE: Final = "application/json"
@@ -46,6 +49,8 @@ def certificate(
     peaks: PeaksWriter,
     cut_bytes: int,
     parts: Sequence[PartSpan] = (),
+    pauses: Sequence[LeftOut] = (),
+    muter: ToneMuter | None = None,
 ) -> bytes:
     """Return the certificate of one call as canonical JSON."""
     tracks = _tracks(timeline)
@@ -59,8 +64,13 @@ def certificate(
             "duration_ms": timeline.duration_ms,
             "cut_bytes": cut_bytes,
             "parts": [_part(each) for each in parts],
+            "left_out": listed(pauses, origin_ns=timeline.origin_ns),
             "channels": [
-                {"label": channel.label, "silence_ms": peaks.quiet_ms(number)}
+                {
+                    "label": channel.label,
+                    "silence_ms": peaks.quiet_ms(number),
+                    "muted_ms": muter.muted_ms(number) if muter else 0,
+                }
                 for number, channel in enumerate(timeline.channels)
             ],
             "streams": [
@@ -159,8 +169,13 @@ def _lost(missing: int, counted: StreamCount | None, legs: Sequence[Leg] = ()) -
 
 
 def _offered(counted: StreamCount | None) -> str:
-    names = [each.encoding for each in counted.payloads.values()] if counted else []
-    return names[0] if names else "unknown"
+    """Name what would have come, had anything come."""
+    payloads = counted.payloads if counted else {}
+    # A manifest keeps payload types as names, so their order is that of text: "101",
+    # the digits, comes before "8".  Nobody fills a stream with those.
+    names = [payloads[number].encoding for number in sorted(payloads)]
+    spoken = [name for name in names if not is_quiet(name)]
+    return next(iter(spoken or names), "unknown")
 
 
 def _stream(
@@ -191,6 +206,8 @@ def _stream(
         "unsupported": dict(stream.unsupported),
         "events": dict(stream.events),
         "kernel_drops": counted.kernel_drops if counted else 0,
+        "stray_drops": counted.stray_drops if counted else 0,
+        "discarded": counted.discarded if counted else 0,
         "rejected": dict(counted.rejected) if counted else {},
         "gaps": gaps(track),
         "ssrcs": [

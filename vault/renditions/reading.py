@@ -26,7 +26,10 @@ from vault.renditions.evidence import CUT, Evidence, Expected
 from vault.renditions.late_keys import LATE_KEYS, LateKey, LateKeys
 from vault.renditions.mixdown import Timeline, timeline_of
 from vault.renditions.packets import CaptureReader, PartSpan, StreamPackets
+from vault.renditions.pauses import LeftOut
 from vault.sealing.manifest import Manifest
+from vault.sealing.metadata import SessionMetadata
+from vault.sealing.sides import sides_of
 from vault.tap.capture import whole_size
 
 Keep = Callable[[], None]
@@ -48,6 +51,7 @@ class Call:
 
     streams: tuple[StreamPackets, ...]
     timeline: Timeline
+    pauses: tuple[LeftOut, ...]
     parts: tuple[PartSpan, ...]
     cut_bytes: int
     "Octets of records that the end of a part cut off."
@@ -87,8 +91,15 @@ class CallReading:
         self.recovered: dict[str, str] = {}
         "Name of a recovered part → SHA-256 of the ``.cut`` object it stands for."
 
-    def read(self, further: Sequence[LateKey] = ()) -> Call:
+    def read(
+        self,
+        further: Sequence[LateKey] = (),
+        *,
+        metadata: SessionMetadata | None = None,
+    ) -> Call:
         """Return the call, with what its late keys and *further* ones open.
+
+        Who is on which channel is what *metadata* says, where it is given.
 
         Raises:
             UnavailableError: Safe to retry.
@@ -109,9 +120,15 @@ class CallReading:
                 self.damaged(expected, exc)
             reader.end_part(one.name)
         streams = reader.finish()
+        audio = {each.stream for each in streams if each.media == "audio"}
         return Call(
             streams=streams,
-            timeline=timeline_of(streams),
+            timeline=timeline_of(
+                streams,
+                sides_of(metadata) if metadata else {},
+                until_ns=reader.pauses.silent_until_ns(audio),
+            ),
+            pauses=tuple(reader.pauses.spans),
             parts=tuple(reader.parts),
             cut_bytes=reader.cut_bytes,
             sources=sources,

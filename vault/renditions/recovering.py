@@ -36,6 +36,7 @@ from vault.renditions.interfaces import TapKeys
 from vault.renditions.late_keys import LATE_KEYS, LateKeys
 from vault.renditions.leaves import made_detail
 from vault.renditions.reading import Call, CallReading
+from vault.sealing.manifest import StreamCount
 from vault.trust.interfaces import KeyRelease, Trail
 
 MEDIA_TYPE: Final = "application/vnd.callvault.srtp-keys"
@@ -146,11 +147,15 @@ class Recovery:
             undecryptable=after.undecryptable,
         )
         if not opened.recovered:
-            self._refuse(recording_id, opened, caller)
+            self._refuse(
+                recording_id, opened, caller, _unmatched(late, manifest.streams)
+            )
         self._put_to_use(recording_id, late, opened, key=key, caller=caller)
         return opened
 
-    def _refuse(self, id: RecordingId, opened: Opened, caller: Caller) -> None:
+    def _refuse(
+        self, id: RecordingId, opened: Opened, caller: Caller, unmatched: str
+    ) -> None:
         self._trail.append(
             Draft(
                 action=Action.RECORDING_RECOVERED,
@@ -165,7 +170,7 @@ class Recovery:
             raise ConflictError("no packet of this recording waits for a key")
         raise ConflictError(
             f"the keys open none of the {opened.undecryptable} packets that failed "
-            "authentication; nothing was changed"
+            f"authentication; nothing was changed{unmatched}"
         )
 
     def _put_to_use(
@@ -198,6 +203,18 @@ def _used(id: RecordingId, made: Made, opened: Opened, caller: Caller) -> Draft:
         recording=id,
         detail={**made_detail(made), "count": opened.recovered},
     )
+
+
+def _unmatched(late: LateKeys, streams: Sequence[StreamCount]) -> str:
+    """Say which names of the file are no stream's; empty where all are."""
+    numbered = [(each.stream, each.label) for each in streams]
+    lost = sorted(
+        {key.stream for key in late.keys if not any(key.fits(*one) for one in numbered)}
+    )
+    if not lost:
+        return ""
+    known = ", ".join(label for _, label in numbered)
+    return f"; no stream is called {', '.join(lost)}: there are {known}"
 
 
 def _counts(call: Call) -> Opened:

@@ -109,8 +109,9 @@ def _lost_here(audio: Sequence[StreamPackets], counted: Sequence[StreamCount]) -
     """Return whether media reached the tap and is not in its capture.
 
     A chunk that died with its worker, a disk that was full, a buffer that ran over.
-    What was discarded in a pause is not lost, and nobody can tell the two apart.
-    Drops count as far as packets are missing: a flood of strangers fills buffers, too.
+    What was discarded on purpose is not lost; an old manifest does not count it, so
+    that in a call that was paused nobody can tell the two apart.  Drops count as far
+    as packets are missing: a flood of strangers fills buffers, too.
     """
     by_number = {each.stream: each for each in audio}
     for each in counted:
@@ -119,7 +120,8 @@ def _lost_here(audio: Sequence[StreamPackets], counted: Sequence[StreamCount]) -
             continue
         captured = len(found.packets) - found.recovered + found.malformed
         absent = sum(max(0, s.last - s.first + 1 - s.packets) for s in each.ssrcs)
-        lost = max(0, each.authentic - captured) + min(each.kernel_drops, absent)
+        unseen = max(0, each.authentic - each.discarded - captured)
+        lost = unseen + min(each.kernel_drops, absent)
         if lost >= _MANY or (lost and lost * _SHARE >= each.received):
             return True
     return False

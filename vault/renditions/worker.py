@@ -203,6 +203,7 @@ class RenderWorker:
             deposit,
             known=self._catalog.objects(row.id),
             keep=self._lease(row.id),
+            mute_tones=self._config.mute_tones,
         )
 
     def _sealed_row(self, result: Finalised) -> "_SealedRow | None":

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from vault.core.errors import ConfigurationError
+from vault.durable import sync_folder
 
 _MAX_OCTETS: Final = 4 * 1024 * 1024
 _PRIVATE: Final = 0o600
@@ -66,7 +67,7 @@ def write_private(path: Path, octets: bytes, *, replace: bool) -> None:
                 path.hardlink_to(fresh)
         finally:
             fresh.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError:
         raise ConfigurationError(f"{path} exists already") from None
     except OSError as error:
@@ -96,11 +97,3 @@ def _write(path: Path, octets: bytes) -> None:
         file.write(octets)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

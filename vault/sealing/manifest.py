@@ -32,9 +32,14 @@ from vault.sealing import dsse
 from vault.sealing.chunks import COMMITMENT_SIZE
 from vault.sealing.members import Members
 
-MANIFEST_TYPE: Final = "application/vnd.callvault.manifest.v1+json"
+MANIFEST_TYPE: Final = "application/vnd.callvault.manifest.v2+json"
+MANIFEST_TYPES: Final[Mapping[int, str]] = MappingProxyType(
+    {1: "application/vnd.callvault.manifest.v1+json", 2: MANIFEST_TYPE}
+)
+"By version.  Version 1 has no `StreamCount.stray_drops` and no ``discarded``."
 ADDENDUM_TYPE: Final = "application/vnd.callvault.addendum.v1+json"
-_VERSION: Final = 1
+_VERSION: Final = 2
+_ADDENDUM_VERSION: Final = 1
 _SHA256_SIZE: Final = 32
 
 
@@ -126,14 +131,18 @@ class StreamCount:
     rtcp: int = 0
     undecryptable_kept: int = 0
     kernel_drops: int = 0
+    stray_drops: int = 0
+    "Datagrams of strangers that the kernel dropped; not among *received*."
+    discarded: int = 0
+    "Of the authentic: left out on purpose, in a pause or a hold, or as DTMF."
     payloads: Mapping[int, PayloadFormat] = field(
         default_factory=lambda: MappingProxyType({})
     )
     ssrcs: tuple[SsrcCount, ...] = ()
 
-    def to_json(self) -> JsonObject:
-        """Return the JSON members."""
-        return {
+    def to_json(self, version: int = _VERSION) -> JsonObject:
+        """Return the JSON members, as they are in *version*."""
+        members: JsonObject = {
             "stream": self.stream,
             "label": self.label,
             "suite": self.suite,
@@ -150,10 +159,14 @@ class StreamCount:
             },
             "ssrcs": [each.to_json() for each in self.ssrcs],
         }
+        if version > 1:
+            members["stray_drops"] = self.stray_drops
+            members["discarded"] = self.discarded
+        return members
 
     @classmethod
-    def read(cls, members: Members) -> Self:
-        """Read the JSON members; others are refused."""
+    def read(cls, members: Members, version: int = _VERSION) -> Self:
+        """Read the JSON members of *version*; others are refused."""
         found = cls(
             stream=members.count("stream"),
             label=members.text("label"),
@@ -165,6 +178,8 @@ class StreamCount:
             rtcp=members.count("rtcp"),
             undecryptable_kept=members.count("undecryptable_kept"),
             kernel_drops=members.count("kernel_drops"),
+            stray_drops=members.count("stray_drops") if version > 1 else 0,
+            discarded=members.count("discarded") if version > 1 else 0,
             payloads=_read_payloads(members),
             ssrcs=tuple(SsrcCount.read(each) for each in members.each("ssrcs")),
         )
@@ -198,7 +213,7 @@ class Manifest:
                 "ended": self.ended,
                 "how": str(self.how),
                 "objects": [each.to_json() for each in self.objects],
-                "streams": [each.to_json() for each in self.streams],
+                "streams": [each.to_json(self.v) for each in self.streams],
             }
         )
 
@@ -210,7 +225,9 @@ class Manifest:
             SealBrokenError: Not a manifest as we write them.
         """
         members = Members.parse(payload, of="manifest")
-        members.version(_VERSION)
+        version = members.count("v")
+        if version not in MANIFEST_TYPES:
+            raise SealBrokenError("the manifest has an unknown version")
         manifest = cls(
             recording_id=members.recording_id(),
             tap=members.text("tap"),
@@ -218,7 +235,10 @@ class Manifest:
             ended=members.time("ended"),
             how=_how_ended(members.text("how")),
             objects=tuple(ManifestObject.read(e) for e in members.each("objects")),
-            streams=tuple(StreamCount.read(each) for each in members.each("streams")),
+            streams=tuple(
+                StreamCount.read(each, version) for each in members.each("streams")
+            ),
+            v=version,
         )
         members.end()
         names = [each.name for each in manifest.objects]
@@ -240,7 +260,7 @@ class Addendum:
     media_type: str
     sources: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     "Name → SHA-256 (32 octets) of the objects that it was made from."
-    v: int = _VERSION
+    v: int = _ADDENDUM_VERSION
 
     def __bytes__(self) -> bytes:
         return canonical.dumps(
@@ -263,7 +283,7 @@ class Addendum:
             SealBrokenError: Not an addendum as we write them.
         """
         members = Members.parse(payload, of="addendum")
-        members.version(_VERSION)
+        members.version(_ADDENDUM_VERSION)
         sources = members.one("sources")
         addendum = cls(
             recording_id=members.recording_id(),
@@ -284,9 +304,8 @@ def sign_manifest(manifest: Manifest, key: Ed25519PrivateKey, tap_name: str) -> 
     """Return *manifest* as a DSSE document signed by the tap *tap_name*."""
     if manifest.tap != tap_name:
         raise ValueError("a tap signs its own manifests only")
-    return dsse.sign(
-        bytes(manifest), payload_type=MANIFEST_TYPE, key=key, keyid=tap_name
-    )
+    kind = MANIFEST_TYPES[manifest.v]
+    return dsse.sign(bytes(manifest), payload_type=kind, key=key, keyid=tap_name)
 
 
 def verify_manifest(octets: bytes, keys: Mapping[str, bytes]) -> Manifest:
@@ -300,8 +319,12 @@ def verify_manifest(octets: bytes, keys: Mapping[str, bytes]) -> Manifest:
         SealBrokenError: The signature does not verify, or its signer is not
             the tap that the manifest names.
     """
-    signer, payload = dsse.verify(octets, payload_type=MANIFEST_TYPE, keys=keys)
+    said = Members.parse(octets, of="signed document").text("payloadType")
+    kind = said if said in MANIFEST_TYPES.values() else MANIFEST_TYPE
+    signer, payload = dsse.verify(octets, payload_type=kind, keys=keys)
     manifest = Manifest.parse(payload)
+    if MANIFEST_TYPES[manifest.v] != kind:
+        raise SealBrokenError("the manifest is of another version than its type")
     if manifest.tap != signer:
         raise SealBrokenError("the manifest was signed by another tap")
     return manifest

@@ -46,10 +46,12 @@ class Members:
         except InvalidInputError:
             raise SealBrokenError(f"the {of} is not canonical JSON") from None
 
-    def version(self, expected: int) -> None:
-        """Take ``v`` and refuse any other than *expected*."""
-        if self.count("v") != expected:
+    def version(self, *known: int) -> int:
+        """Take ``v`` and refuse any that is not *known*."""
+        found = self.count("v")
+        if found not in known:
             raise SealBrokenError(f"the {self._of} has an unknown version")
+        return found
 
     def text(self, name: str) -> str:
         """Take a string."""
@@ -118,6 +120,15 @@ class Members:
     def names(self) -> list[str]:
         """Return the names of the members that nobody took yet."""
         return list(self._left)
+
+    def list_of_texts(self, name: str) -> tuple[str, ...]:
+        """Take an array of strings."""
+        value = self._take(name)
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise self._wrong(name)
+        if len(value) > _MAX_LIST or not all(isinstance(one, str) for one in value):
+            raise self._wrong(name)
+        return tuple(map(str, value))
 
     def texts(self, name: str) -> dict[str, str]:
         """Take an object whose members are all strings."""

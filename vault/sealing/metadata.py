@@ -23,7 +23,8 @@ from vault.core.flow import Direction
 from vault.core.ids import RecordingId
 from vault.sealing.members import Members
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_WITHOUT_PARTICIPANTS: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,54 @@ class StreamMetadata:
             label=members.text("label"),
             codec=members.text("codec"),
             suite=members.text("suite"),
+        )
+        members.end()
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticipantMetadata:
+    """A party of a call, as the recording client named it."""
+
+    id: str
+    aor: str = ""
+    "Address of record: a URI, or what the PBX wrote."
+    name: str = ""
+    streams: tuple[str, ...] = ()
+    "Labels of the streams that carry what it sends."
+    joined: str | None = None
+    "RFC 3339, UTC; None where nobody said."
+    left: str | None = None
+    "RFC 3339, UTC; None while it takes part, or where nobody said."
+    agent: str = ""
+    "User name of the agent that it is, where the table of extensions knows."
+
+    def __repr__(self) -> str:
+        return "<ParticipantMetadata>"
+
+    def to_json(self) -> JsonObject:
+        """Return the JSON members."""
+        return {
+            "id": self.id,
+            "aor": self.aor,
+            "name": self.name,
+            "streams": list(self.streams),
+            "joined": self.joined,
+            "left": self.left,
+            "agent": self.agent,
+        }
+
+    @classmethod
+    def read(cls, members: Members) -> Self:
+        """Read the JSON members; others are refused."""
+        found = cls(
+            id=members.text("id"),
+            aor=members.text("aor"),
+            name=members.text("name"),
+            streams=members.list_of_texts("streams"),
+            joined=members.optional_time("joined"),
+            left=members.optional_time("left"),
+            agent=members.text("agent"),
         )
         members.end()
         return found
@@ -75,6 +124,8 @@ class SessionMetadata:
     streams: tuple[StreamMetadata, ...] = ()
     peer: str = ""
     "Address that the order came from."
+    participants: tuple[ParticipantMetadata, ...] = ()
+    "Everybody who ever took part; those who do first, or as they were named."
     v: int = _VERSION
 
     def __repr__(self) -> str:
@@ -82,8 +133,12 @@ class SessionMetadata:
         return f"<SessionMetadata of {self.recording_id}>"
 
     def __bytes__(self) -> bytes:
+        newer: JsonObject = {}
+        if self.v > _WITHOUT_PARTICIPANTS:
+            newer["participants"] = [each.to_json() for each in self.participants]
         return canonical.dumps(
-            {
+            newer
+            | {
                 "v": self.v,
                 "recording_id": self.recording_id,
                 "started": self.started,
@@ -112,8 +167,12 @@ class SessionMetadata:
             SealBrokenError: Not session metadata as we write it.
         """
         members = Members.parse(octets, of="session metadata")
-        members.version(_VERSION)
+        version = members.version(_WITHOUT_PARTICIPANTS, _VERSION)
+        participants = (
+            () if version == _WITHOUT_PARTICIPANTS else members.each("participants")
+        )
         metadata = cls(
+            v=version,
             recording_id=members.recording_id(),
             started=members.time("started"),
             ended=members.optional_time("ended"),
@@ -130,6 +189,7 @@ class SessionMetadata:
             attributes=members.texts("attributes"),
             streams=tuple(StreamMetadata.read(e) for e in members.each("streams")),
             peer=members.text("peer"),
+            participants=tuple(ParticipantMetadata.read(e) for e in participants),
         )
         members.end()
         return metadata

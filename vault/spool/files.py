@@ -8,7 +8,8 @@
     SPOOL/.shipping                how far the shipper is (`vault.spool.progress`)
     SPOOL/<recording id>/order     ids, day and start (`SpoolOrder`)
                         /envelope  the wrapped data key
-                        /capture-0001, capture-0002.cut, session-0001, …
+                        /capture-0001, capture-0002.cut, session-0001,
+                         signalling-0001, …
                         /manifest  written last: the commit point
                         /trouble   the last error of the shipper, while there is one
 
@@ -55,8 +56,8 @@ TROUBLE: Final = "trouble"
 CUT: Final = ".cut"
 
 FREED: Final = ".freed-"
-_OBJECT: Final = re.compile(r"(?:capture|session)/[0-9]{4}(?:\.cut)?")
-_FILE: Final = re.compile(r"(?:capture|session)-[0-9]{4}(?:\.cut)?")
+_OBJECT: Final = re.compile(r"(?:capture|session|signalling)/[0-9]{4}(?:\.cut)?")
+_FILE: Final = re.compile(r"(?:capture|session|signalling)-[0-9]{4}(?:\.cut)?")
 _MAX_TROUBLE: Final = 500
 _T = TypeVar("_T")
 _log = structlog.get_logger()
@@ -250,6 +251,28 @@ class SessionFolder:
             InvalidInputError: Somebody else wrote it.
         """
         return SpoolOrder.parse(self.read(ORDER))
+
+    def replace_order(self, order: SpoolOrder) -> None:
+        """Put *order* in the place of the one that the folder was made for.
+
+        Durable on return; one of them is there at any moment.
+
+        Raises:
+            SpoolFullError, UnavailableError: The old one stays.
+        """
+
+        def write() -> None:
+            with (
+                translated(f"{self.recording_id} {ORDER}"),
+                descriptors.folder(self.path) as at,
+            ):
+                before = os.stat(ORDER, dir_fd=at, follow_symlinks=False)
+                write_whole(at, ORDER, bytes(order), replace=True, sync=True)
+                # When the session began: the oldest goes to the store first.
+                times = (before.st_atime_ns, before.st_mtime_ns)
+                os.utime(ORDER, ns=times, dir_fd=at, follow_symlinks=False)
+
+        self._roomy(write)
 
     def size_bytes(self) -> int:
         """Return the octets of all files here; 0 once it was freed."""

@@ -20,6 +20,7 @@ from vault.tap.capture import (
 )
 from vault.tap.consent import Consent
 from vault.tap.counting import SsrcTrack, StreamCount
+from vault.tap.digits import NONE, Presses, digit_types, shapes_of
 from vault.tap.doubt import Doubt
 from vault.tap.orders import SsrcSpan, StreamChange, StreamOrder
 from vault.tap.page import PageWriter
@@ -35,15 +36,19 @@ class Stream:
 
     # Plain attributes: read per batch.
     __slots__ = (
+        "apart",
         "call",
+        "capturing",
         "consent",
         "count",
+        "digits",
         "doubt",
         "is_marked",
         "joined",
         "known",
         "order",
         "ports",
+        "presses",
         "previous",
         "previous_until_s",
         "rtcp_only",
@@ -63,6 +68,11 @@ class Stream:
     ) -> None:
         self.call = call
         self.order = order
+        self.capturing = False
+        "Whether what is authentic goes into the capture."
+        self.presses = Presses()
+        self.digits = NONE
+        self.settle()
         self.slots = slots
         self.count = StreamCount(max_ssrcs)
         self.known: dict[int, SsrcTrack] = {}
@@ -89,6 +99,22 @@ class Stream:
     def heard_s(self) -> float:
         """When an authentic packet was last taken in, by the sweep's clock."""
         return max((track.seen_s for track in self.known.values()), default=0.0)
+
+    def settle(self) -> None:
+        """Bring in line what follows from the call and from *order*."""
+        self.capturing = self.call.capturing and not self.order.held
+        # What is in flight may be of the payload map before: its digits stay digits
+        # where the new one does not say what else they are.
+        mapped = {payload.payload_type for payload in self.order.payloads}
+        self.digits = digit_types(self.order) | (self.digits - mapped)
+        "Payload types that are counted and not captured."
+        self.apart = shapes_of(self.digits)
+
+    def discard(self, packets: int) -> None:
+        """Count authentic packets that are not captured."""
+        self.count.not_captured += packets
+        if self.call.paused or self.order.held:
+            self.count.discarded += packets
 
     def rekey(self, order: StreamOrder, until_s: float) -> None:
         """Take the key of *order*; packets under the old one pass until *until_s*."""
@@ -199,7 +225,7 @@ class Call:
         "Where it is written how far each stream has come."
         self.paused = paused
         self.capturing = not paused
-        "False while paused, and after the part failed."
+        "False while paused, and after the part failed.  A stream may be held besides."
         self.is_dirty = False
         self.streams: dict[int, Stream] = {}
 
@@ -208,11 +234,12 @@ class Call:
         event: Event,
         stream: int = WHOLE_CALL,
         members: dict[str, JsonValue] | None = None,
+        *,
+        now_ns: int = 0,
     ) -> None:
-        """Add an event record; events are captured in a pause, too."""
-        now_ns = time.time_ns()
+        """Add an event record, of *now_ns* or now; also in a pause."""
         self.part.buffer += encode_event(
-            event, now_ns=now_ns, stream=stream, members=members
+            event, now_ns=now_ns or time.time_ns(), stream=stream, members=members
         )
 
     def note_start(self, gap: str) -> None:
@@ -238,6 +265,8 @@ class Call:
     def settle(self) -> None:
         """Bring `capturing` in line after a pause, a failure or a new part."""
         self.capturing = not self.paused and not self.part.failure
+        for stream in self.streams.values():
+            stream.settle()
 
 
 def changed(order: StreamOrder, change: StreamChange) -> StreamOrder:

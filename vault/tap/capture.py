@@ -73,6 +73,7 @@ class Event(StrEnum):
     GAP = "gap"
     SOURCE = "source"
     KEY_SPENT = "key-spent"
+    DIGIT = "digit"
     END = "end"
 
 

@@ -56,11 +56,10 @@ from vault.tap.orders import (
 Fields: TypeAlias = dict[str, Any]
 "JSON of this room's own making, read by this room only."
 
-PROTOCOL: Final = 6
+PROTOCOL: Final = 7
 
 MESSAGE_BYTES: Final = 192 * 1024
 "Room for one message; the default buffers of a socket pair hold more."
-
 COUNTERS: Final = 1
 "First octet of a message with counters."
 
@@ -77,7 +76,8 @@ _COUNTED: Final = (
     "checks",
     "source_moves",
     "over_budget",
-    "kernel_drops",
+    "stray_drops",
+    "discarded",
 )
 _HEAD: Final = struct.Struct(f"<16sHBB{len(_COUNTED) + len(_REASONS)}Q")
 _SPAN: Final = struct.Struct("<IqqQ")
@@ -97,8 +97,8 @@ class Snapshot:
     checks: int
     source_moves: int
     over_budget: int
-    kernel_drops: int
-    "At sockets of the worker's own."
+    stray_drops: int
+    discarded: int
     rejected: MappingProxyType[str, int]
     ssrcs: tuple[SsrcSpan, ...]
 
@@ -188,6 +188,7 @@ def stream_fields(order: StreamOrder) -> Fields:
         "relays": order.relays,
         "remote": order.remote,
         "held": order.held,
+        "keeps_digits": order.keeps_digits,
     }
 
 
@@ -208,6 +209,7 @@ def stream_of(fields: Fields) -> StreamOrder:
         relays=fields["relays"],
         remote=_remote_of(fields["remote"]),
         held=fields["held"],
+        keeps_digits=fields["keeps_digits"],
     )
 
 
@@ -219,9 +221,7 @@ def change_fields(change: StreamChange) -> Fields:
         "key": None if change.key is None else octets_field(change.key),
         "mkis": None if change.mkis is None else _mki_fields(change.mkis),
         "ice": change.ice and [change.ice.ufrag, octets_field(change.ice.password)],
-        "payloads": (
-            None if change.payloads is None else _payload_fields(change.payloads)
-        ),
+        "payloads": change.payloads and _payload_fields(change.payloads),
         "rtcp_mux": change.rtcp_mux,
         "relays": change.relays,
         "remote": change.remote,
@@ -391,7 +391,8 @@ def _counters(stream: Stream) -> bytes:
         stream.order.index,
         len(tracks),
         *(count.authentic, count.rtcp, count.kept, count.not_captured),
-        *(count.checks, count.source_moves, count.over_budget, count.stray_drops),
+        *(count.checks, count.source_moves, count.over_budget),
+        *(count.stray_drops, count.discarded),
         *([rejected.get(reason, 0) for reason in _REASONS] if rejected else _NO_REASON),
     )
     return head + b"".join(

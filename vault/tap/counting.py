@@ -122,6 +122,7 @@ class StreamCount:
 
     __slots__ = (
         "checks",
+        "discarded",
         "kept",
         "kept_octets",
         "not_captured",
@@ -138,6 +139,8 @@ class StreamCount:
         self.kept = 0
         self.kept_octets = 0
         self.not_captured = 0
+        self.discarded = 0
+        "Of these: on purpose."
         self.checks = 0
         "Connectivity checks (ICE) that were answered."
         self.source_moves = 0
@@ -190,5 +193,6 @@ _COUNTS: Final = (
     "source_moves",
     "over_budget",
     "stray_drops",
+    "discarded",
 )
 _PACKED: Final = struct.Struct(f"<{len(_COUNTS) + len(Rejection)}Q")

@@ -11,7 +11,8 @@ The way of one datagram, in the order in which trust is decided:
    previous one (else ``unauthenticated``, ``replayed``, ``too-old`` or
    ``unknown-mki``; some of these are only in doubt: `vault.tap.doubt`).
 5. Its SSRC is one of at most eight at work (else ``ssrc-limit``).
-6. The call is not paused (else it is counted and discarded).
+6. Neither is the call paused nor the stream on hold (else it is counted and
+   discarded), and it is no digit (else it is counted, and the press noted).
 
 A batch in which every datagram passes 1 to 4 at once is the rule and has a path of
 its own; both paths count the same.
@@ -25,6 +26,7 @@ Spec: RFC 3711, RFC 5761 section 4, RFC 7983 section 7.
 import struct
 from typing import Final
 
+from vault.core.clock import NS_PER_S
 from vault.tap import rtcp, srtp
 from vault.tap.calls import Stream
 from vault.tap.capture import Event, Kind
@@ -33,7 +35,7 @@ from vault.tap.doubt import Doubted
 from vault.tap.judging import is_ordinary, unfit
 from vault.tap.orders import Rejection
 from vault.tap.refusals import Refusals
-from vault.tap.rtp import RTCP_SECOND_OCTETS
+from vault.tap.rtp import FIXED_SIZE, RTCP_SECOND_OCTETS
 from vault.tap.slots import BATCH
 from vault.tap.source_lock import Port, address_of
 from vault.tap.touched import Touched
@@ -41,6 +43,8 @@ from vault.tap.welcome import is_welcome
 
 _MOST_RTCP_SSRCS: Final = 64
 _SEQ_AND_SSRC: Final = struct.Struct(">2xH4xI")
+_TIMESTAMP: Final = struct.Struct(">4xI")
+_ARRIVAL: Final = struct.Struct("<qq")
 
 
 class Intake:
@@ -75,7 +79,7 @@ class Intake:
         if (
             not stray
             and stream.previous is None
-            and is_ordinary(lengths, heads)
+            and is_ordinary(lengths, heads, stream.apart)
             and (stream.session.authenticates or slots.are_all_from(count, port.peer))
         ):
             self._take_batch(port, count, lengths, heads, now_s)
@@ -146,8 +150,8 @@ class Intake:
                 track.first,
                 track.last,
             )
-        if not call.capturing:
-            stream.count.not_captured += count
+        if not stream.capturing:
+            stream.discard(count)
             self._touched.mark(stream)
             return True
         slots = stream.slots
@@ -166,7 +170,7 @@ class Intake:
     ) -> None:
         call = stream.call
         if not capturing:
-            stream.count.not_captured += packets
+            stream.discard(packets)
             return
         call.part.buffer += record
         self._touched.touch(call)
@@ -248,13 +252,28 @@ class Intake:
                 stream.forget(ssrc)
                 return
         stream.note(track)
-        record = slots.record(i, Kind.RTP, octets)
+        capturing = stream.capturing
         if doubted is not None:
             capturing = doubted.was_capturing and not stream.call.part.failure
+        if octets[1] & 0x7F in stream.digits:
+            self._leave_out(stream, i, ssrc, capturing=capturing)
+        else:
+            record = slots.record(i, Kind.RTP, octets)
             self._capture(stream, record, 1, capturing=capturing)
-            return
-        self._capture(stream, record, 1, capturing=stream.call.capturing)
-        self._hear(port, i, now_s)
+        if doubted is None:
+            self._hear(port, i, now_s)
+
+    def _leave_out(self, stream: Stream, i: int, ssrc: int, *, capturing: bool) -> None:
+        """Count a packet of a press that is not to be captured; note a new press."""
+        stream.count.not_captured += 1
+        stream.count.discarded += 1
+        self._touched.mark(stream)
+        (timestamp,) = _TIMESTAMP.unpack_from(stream.slots.packet(i, FIXED_SIZE))
+        if stream.presses.is_new(ssrc, timestamp) and capturing:
+            s, ns = _ARRIVAL.unpack(stream.slots.arrival(i))
+            now_ns = s * NS_PER_S + ns
+            stream.call.note(Event.DIGIT, stream.order.index, now_ns=now_ns)
+            self._touched.touch(stream.call)
 
     def _hear(self, port: Port, i: int, now_s: float) -> None:
         """Let the source of an authentic packet move the lock."""
@@ -307,7 +326,7 @@ class Intake:
             replayed = reason in (Rejection.REPLAYED, Rejection.TOO_OLD)
             self._refusals.refuse_rtcp(stream, i, packet, now_s, replayed=replayed)
             return
-        self._accept_rtcp(stream, i, packet, capturing=stream.call.capturing)
+        self._accept_rtcp(stream, i, packet, capturing=stream.capturing)
         if port.is_rtcp:
             # On the port of media they may have a source of their own (FFmpeg).
             self._hear(port, i, now_s)

@@ -22,14 +22,17 @@ RTP_SHAPES: Final = frozenset(
 "The first two octets of RTP packets, as numbers."
 
 
-def is_ordinary(lengths: tuple[int, ...], heads: tuple[int, ...]) -> bool:
-    """Whether all datagrams of a batch look like whole RTP packets.
+def is_ordinary(
+    lengths: tuple[int, ...], heads: tuple[int, ...], apart: frozenset[int]
+) -> bool:
+    """Whether all datagrams of a batch look like whole RTP packets to capture.
 
     One that fills its slot may have been cut by the kernel: it is no ordinary one.
 
     Args:
         lengths: Of each datagram.
         heads: Of each: first two octets, sequence number and SSRC (`Slots.heads`).
+        apart: First two octets of what is RTP and treated apart.
     """
     # Read per batch: what is alike in all packets is looked at once.
     length, count = lengths[0], len(lengths)
@@ -40,8 +43,8 @@ def is_ordinary(lengths: tuple[int, ...], heads: tuple[int, ...]) -> bool:
         return False
     shapes = heads[::3]
     if shapes.count(shapes[0]) == count:
-        return shapes[0] in RTP_SHAPES
-    return RTP_SHAPES.issuperset(shapes)
+        return shapes[0] in RTP_SHAPES and shapes[0] not in apart
+    return RTP_SHAPES.issuperset(shapes) and apart.isdisjoint(shapes)
 
 
 def unfit(slots: Slots, i: int, length: int) -> Rejection | None:

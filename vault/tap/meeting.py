@@ -65,7 +65,7 @@ def listen(folder: Path) -> tuple[socket.socket, Path]:
     path = folder / f"{secrets.token_hex(8)}{_SUFFIX}"
     listener = _socket()
     try:
-        with _short(path) as address:
+        with short_path(path) as address:
             listener.bind(address)
         path.chmod(0o600)
     except BaseException:
@@ -105,7 +105,7 @@ def meet(path: Path) -> socket.socket | None:
     end = _socket()
     end.setblocking(False)
     try:
-        with _short(path) as address:
+        with short_path(path) as address:
             end.connect(address)
     except BlockingIOError:
         end.close()
@@ -127,7 +127,8 @@ def _socket() -> socket.socket:
 
 
 @contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
+def short_path(path: Path) -> Iterator[str]:
+    """Give an address of *path* that fits into a socket address, for a moment."""
     at = os.open(path.parent, _FOLDER)
     try:
         yield f"/proc/self/fd/{at}/{path.name}"

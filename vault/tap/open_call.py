@@ -34,6 +34,7 @@ from vault.tap.orders import (
     StreamOrder,
 )
 from vault.tap.page import CallPage
+from vault.tap.standing import Totals
 
 STATE_TOO_LARGE: Final = "call-state-too-large"
 MAX_RECORDER_STATE: Final = 60 * 1024
@@ -252,6 +253,31 @@ def _counted_on(page: CallPage, nothing: StreamCounters) -> StreamCounters:
         checks=count.checks,
         source_moves=count.source_moves,
         over_budget=count.over_budget,
-        kernel_drops=count.stray_drops,
+        stray_drops=count.stray_drops,
+        discarded=count.discarded,
         ssrcs=tuple(spans),
+    )
+
+
+def running_totals(
+    calls: Iterable[OpenCall], drops: Callable[[StreamOrder], int]
+) -> Totals:
+    """Return the sum over calls that run; *drops* is asked what the kernel dropped."""
+    # Sums of plain numbers: this is asked again and again, about every call.
+    authentic = rejected = kernel_drops = stray_drops = source_moves = 0
+    for call in calls:
+        for index, stream in call.streams.items():
+            seen = call.latest.get(index) or call.counted(index)
+            authentic += seen.authentic
+            source_moves += seen.source_moves
+            stray_drops += seen.stray_drops
+            kernel_drops += drops(stream)
+            if seen.rejected:
+                rejected += sum(seen.rejected.values())
+    return Totals(
+        authentic=authentic,
+        rejected=rejected,
+        kernel_drops=kernel_drops,
+        stray_drops=stray_drops,
+        source_moves=source_moves,
     )

@@ -80,7 +80,10 @@ class StreamOrder:
     remote: tuple[str, int] | None = None
     "Where the sender said it is; enforced, by address, for plain RTP alone."
     held: bool = False
-    "Whether the first answer already put the stream on hold."
+    """Whether the first answer already put the stream on hold: what comes all the same
+    is authenticated and discarded."""
+    keeps_digits: bool = False
+    "Whether RFC 4733 packets are captured; else it is noted that there was a press."
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < MAX_STREAMS_PER_CALL:
@@ -173,7 +176,8 @@ class StreamCounters:
     """What arrived on the two ports of a stream, in packets.
 
     ``received == authentic + sum(rejected.values()) + kernel_drops``; an
-    authentic RTCP packet is counted in *rtcp* and nowhere else.
+    authentic RTCP packet is counted in *rtcp* and nowhere else, and what strangers
+    lost at the socket for strangers in *stray_drops* and nowhere else.
     """
 
     index: int
@@ -188,10 +192,15 @@ class StreamCounters:
     rtcp: int = 0
     kernel_drops: int = 0
     "Dropped because the receive buffer was full."
+    stray_drops: int = 0
+    """Dropped at the small buffers for what does not come from where the stream comes
+    from (`vault.tap.source_lock`): a flood, as a rule, and no media."""
     undecryptable_kept: int = 0
     "Of the rejected: sealed verbatim as kind 2, for a key that comes late."
     not_captured: int = 0
-    "Of the authentic: discarded because the call was paused, or could not be written."
+    "Of the authentic: *discarded*, or lost because they could not be written."
+    discarded: int = 0
+    "Of the authentic: on purpose, in a pause or a hold, or as DTMF."
     checks: int = 0
     "Connectivity checks (ICE) that were answered; counted nowhere else."
     source_moves: int = 0

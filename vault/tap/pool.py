@@ -33,7 +33,7 @@ from vault.tap.config import TapConfig
 from vault.tap.crew import WORKER_DIED, WORKER_REFUSED
 from vault.tap.interfaces import DescriptorStore, Hear
 from vault.tap.link import WorkerDiedError, WorkerRefusedError
-from vault.tap.open_call import MAX_RECORDER_STATE, OpenCall
+from vault.tap.open_call import MAX_RECORDER_STATE, OpenCall, running_totals
 from vault.tap.orders import (
     MAX_STREAMS_PER_CALL,
     CallOrder,
@@ -46,7 +46,7 @@ from vault.tap.orders import (
 )
 from vault.tap.placement import Placement
 from vault.tap.sockets import PortAllocator
-from vault.tap.standing import TapStanding, Totals, running_totals
+from vault.tap.standing import TapStanding, Totals
 
 
 class MediaPool:
@@ -361,7 +361,6 @@ class MediaPool:
         for index, stream in sorted(call.streams.items()):
             seen, ended = call.counted(index), call.how is not None
             drops = call.drops.get(index, 0) if ended else self._drops(stream)
-            drops += seen.kernel_drops
             counted.append(dataclasses.replace(seen, kernel_drops=drops))
         return tuple(counted)
 

@@ -60,14 +60,17 @@ class Refusals:
         triable = self._is_triable(stream, failed, packet, now_s)
         if reason is Rejection.REPLAYED and not triable:
             return
-        capturing = stream.call.capturing
+        capturing = stream.capturing
         one = Doubted(
             arrival=stream.slots.arrival(i),
             packet=packet,
             reason=reason,
             since_s=now_s,
             was_capturing=capturing,
-            keep=capturing and failed is not Rejection.REPLAYED,
+            # With a key that comes late, digits could be read out of what is kept.
+            keep=capturing
+            and failed is not Rejection.REPLAYED
+            and packet[1] & 0x7F not in stream.digits,
             triable=triable,
             is_foreign=is_foreign,
             failed=failed,
@@ -134,7 +137,7 @@ class Refusals:
             packet=packet,
             reason=reason,
             since_s=now_s,
-            was_capturing=stream.call.capturing,
+            was_capturing=stream.capturing,
             keep=False,
             triable=False,
         )

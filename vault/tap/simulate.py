@@ -129,6 +129,8 @@ class SimulatedCall:
                     party.send_packet(number)
                 if progress is not None and number % 10 == 0:
                     progress(number * PACKET_S, self.duration_s)
+            # Until the last packet was spoken, too: what comes next comes after it.
+            time.sleep(max(0.0, start_s + total * PACKET_S - time.monotonic()))
             return tuple(party.finish() for party in self._parties)
         finally:
             for party in self._parties:

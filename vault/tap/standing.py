@@ -1,11 +1,13 @@
-"""How a media tap stands, in figures: nothing about single calls."""
+"""How a media tap stands, in figures: nothing about single calls.
 
-from collections.abc import Callable, Iterable, Mapping
+Whoever reads them loads no media library for it.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 
 from vault.tap.capacity import WorkerLoad
-from vault.tap.open_call import OpenCall
-from vault.tap.orders import StreamCounters, StreamOrder
+from vault.tap.orders import StreamCounters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +17,7 @@ class Totals:
     authentic: int = 0
     rejected: int = 0
     kernel_drops: int = 0
+    stray_drops: int = 0
     source_moves: int = 0
 
     def __add__(self, other: "Totals") -> "Totals":
@@ -33,31 +36,10 @@ class Totals:
                 authentic=stream.authentic,
                 rejected=sum(stream.rejected.values()),
                 kernel_drops=stream.kernel_drops,
+                stray_drops=stream.stray_drops,
                 source_moves=stream.source_moves,
             )
         return total
-
-
-def running_totals(
-    calls: Iterable[OpenCall], drops: Callable[[StreamOrder], int]
-) -> Totals:
-    """Return the sum over calls that run; *drops* is asked what the kernel dropped."""
-    # Sums of plain numbers: this is asked again and again, about every call.
-    authentic = rejected = kernel_drops = source_moves = 0
-    for call in calls:
-        for index, stream in call.streams.items():
-            seen = call.latest.get(index) or call.counted(index)
-            authentic += seen.authentic
-            source_moves += seen.source_moves
-            kernel_drops += seen.kernel_drops + drops(stream)
-            if seen.rejected:
-                rejected += sum(seen.rejected.values())
-    return Totals(
-        authentic=authentic,
-        rejected=rejected,
-        kernel_drops=kernel_drops,
-        source_moves=source_moves,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

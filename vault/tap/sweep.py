@@ -46,6 +46,9 @@ _STRAYS_PER_TICK: Final = 16
 _STRAYS_LOOKED_AT: Final = 1024
 "Of those that have data; epoll names others the next time."
 
+_PORTS_AT_A_TIME: Final = 64
+"To read before what they brought is sealed."
+
 _STRAY_BUFFER_BYTES: Final = (64 * 1024, 1024 * 1024)
 "Of audio, three seconds; of video, two key frames.  The kernel doubles it for itself."
 
@@ -118,6 +121,7 @@ class Sweep:
                 {"stream": change.index, "suite": str(after.suite)},
             )
         stream.order = after
+        stream.settle()
         if change.ice is not None and stream.consent is not None:
             stream.consent.renew(change.ice)
         if stream_members(before) != stream_members(after):
@@ -226,13 +230,16 @@ class Sweep:
             self._trials.run(now_s)
         self._tend_locks(now_s)
         self._write_marked()
+        self._seal(now_s)
+        self._flush_old(now_s)
+
+    def _seal(self, now_s: float) -> None:
         for call in self._touched.dirty:
             call.is_dirty = False
             call.part.seal(now_s)
             if call.part.failure and call.capturing:
                 self._stop(call)
         self._touched.dirty.clear()
-        self._flush_old(now_s)
 
     def tick_video(self) -> None:
         """Take in video alone; the next `tick` seals it."""
@@ -248,21 +255,33 @@ class Sweep:
                     self._intake.drain(port, now_s, 1, stray=True)
 
     def _read(self, epoll: select.epoll, now_s: float, batches: int) -> None:
-        by_fd, drain = self._by_fd, self._intake.drain
-        left = [
-            port
-            for fd, _ in epoll.poll(0, max(len(by_fd), 1))
-            if drain(port := by_fd[fd], now_s, 1)
-        ]
+        by_fd = self._by_fd
+        left = [by_fd[fd] for fd, _ in epoll.poll(0, max(len(by_fd), 1))]
+        left = self._drain_once(left, now_s, seals=epoll is self._audio)
         # Others have had theirs; half a tick may go to those that have more.
         until_s = now_s + self._config.tick_s / 2
         for _ in range(batches - 1):
             if not left or self._clock() > until_s:
                 break
-            left = [port for port in left if drain(port, now_s, 1)]
+            left = self._drain_once(left, now_s, seals=epoll is self._audio)
         for port in left:
             port.stream.count.over_budget += 1
             self._touched.mark(port.stream)
+
+    def _drain_once(
+        self, ports: list[Port], now_s: float, *, seals: bool
+    ) -> list[Port]:
+        """Take a batch from each of *ports*; return those with more."""
+        drain = self._intake.drain
+        left: list[Port] = []
+        for start in range(0, len(ports), _PORTS_AT_A_TIME):
+            some = ports[start : start + _PORTS_AT_A_TIME]
+            left += [port for port in some if drain(port, now_s, 1)]
+            if seals:
+                # While the octets are in the processor's cache; and a worker that
+                # dies after a long wait has a batch per call in hand, and no more.
+                self._seal(now_s)
+        return left
 
     def _read_strays(self, now_s: float) -> None:
         for port in self._strays_to_read(now_s):

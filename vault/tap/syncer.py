@@ -30,7 +30,7 @@ from typing import Final
 import structlog
 
 from vault.core.errors import SpoolFullError
-from vault.process import die_with_parent
+from vault.process import die_with_parent, harden
 from vault.tap.config import SyncConfig
 
 SYNC_FAILED: Final = "spool-sync-failed"
@@ -175,6 +175,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     die_with_parent(signal.SIGKILL)
+    harden()
     try:
         sync_forever(Path(sys.argv[1]), float(sys.argv[2]))
     except BrokenPipeError:

@@ -26,9 +26,10 @@ import socket
 import sys
 import time
 from collections import deque
+from pathlib import Path
 from typing import Final
 
-from vault import process
+from vault import confine, process
 from vault.tap import control, meeting
 from vault.tap.capacity import REPORT_S, free_descriptors
 from vault.tap.config import TapConfig
@@ -39,6 +40,8 @@ from vault.tap.sweep import Sweep
 
 _MOST_RELAYS: Final = 4 * MOST_RELAYED
 "Datagrams for the supervisor that wait: under a megabyte."
+_TRIM_S: Final = 5.0
+"How often memory that a busy moment took is given back."
 
 
 class Worker:
@@ -59,6 +62,7 @@ class Worker:
         takes none.  The oldest go first; a peer repeats what is lost."""
         self._orphan_until_s = 0.0
         self._reported_s = 0.0
+        self._trimmed_s = time.monotonic()
         self._next_video_s = math.inf
         self._late_s = 0.0
         "How late the latest sweep since the last report began."
@@ -189,6 +193,9 @@ class Worker:
         if now_s - self._reported_s >= REPORT_S and not self._unsent:
             self._reported_s = now_s
             self._report()
+        if now_s - self._trimmed_s >= _TRIM_S:
+            self._trimmed_s = now_s
+            process.give_back_memory()
 
     def _report(self) -> None:
         if self._end is None:
@@ -227,6 +234,14 @@ class Worker:
             return
 
 
+def _domain() -> confine.Domain:
+    """Return what is left of its supervisor's domain: modules, and its own figures."""
+    return confine.Domain(
+        reads=(*confine.interpreter_reads(), Path("/proc")),
+        lists=confine.interpreter_lists(),
+    )
+
+
 def main() -> None:
     """Run a worker on the control socket whose descriptor is the argument."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -243,6 +258,8 @@ def main() -> None:
     if listener is not None:
         meeting.await_peers(listener)
     worker = Worker(end, listener, TapConfig(**control.unpack(settings)))
+    # Files and sockets come over the control socket: none is opened by name here.
+    missing += confine.enter(_domain())
     gc.collect()
     gc.freeze()
     worker.run(missing)
