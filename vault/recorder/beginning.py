@@ -14,8 +14,10 @@ from vault.core.flow import SessionOrder
 from vault.core.ids import KeyId, new_recording_id
 from vault.recorder.advertise import advertised
 from vault.recorder.config import RecorderConfig
+from vault.recorder.documents import seal_documents
 from vault.recorder.facts import seal_metadata
 from vault.recorder.parts import Desk
+from vault.recorder.placing import place
 from vault.recorder.session import Session, begin_streams
 from vault.sealing.envelope import new_dek, wrap
 from vault.sip.offer import Offer
@@ -43,12 +45,12 @@ def prepare(
     recipients = parts.keys.recipients(month_of(started_ns))
     recording_id, dek = new_recording_id(), new_dek()
     envelope = wrap(dek, recording_id, recipients)
-    workgroup_id, known = parts.people.workgroup(order.call.workgroup)
+    placed = place(order.call, parts.people)
     spool_order = SpoolOrder(
         recording_id=recording_id,
         device_id=order.device.id,
-        workgroup_id=workgroup_id,
-        agent_id=parts.people.agent(order.call.agent),
+        workgroup_id=placed.workgroup_id,
+        agent_id=placed.agent_id,
         kid=KeyId(envelope.recipients[0].kid),
         tap=config.tap_name,
         started=rfc3339(started_ns),
@@ -61,18 +63,24 @@ def prepare(
         dek=dek,
         folder=folder,
         facts=order.call,
-        workgroup_known=known,
+        place=placed,
+        signalling=order.signalling,
         origin=order.origin,
         address=address,
         started_ns=started_ns,
         began_s=now_s,
         seen_at_s=now_s,
         offer=offer,
-        streams=begin_streams(offer.streams, ports),
+        streams=begin_streams(
+            offer.streams, ports, keeps_digits=config.keep_dtmf_digits
+        ),
     )
     try:
         folder.write_soon(ENVELOPE, bytes(envelope))
         seal_metadata(session, write=folder.write_soon)
+        seal_documents(
+            session, order.documents, now_ns=started_ns, write=folder.write_soon
+        )
     except BaseException:
         folder.remove()
         raise

@@ -32,6 +32,12 @@ class RecorderConfig:
     one_way_alarm_s: float = 30.0
     "A party that is not heard for this long while another one is; 0: never."
 
+    pause_max_s: float = 900.0
+    "A pause ends after this long at the latest; 0: never by itself."
+
+    keep_dtmf_digits: bool = False
+    "Whether RFC 4733 packets go into captures."
+
     handshake_s: float = 30.0
     "A DTLS-SRTP stream whose peer has not come by then stays without keys."
 

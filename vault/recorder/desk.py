@@ -10,17 +10,18 @@ Guarantees:
     * A session ends by its device, by time-out or with the process, and each
       way writes a manifest.
     * A session of another device and a missing one are the same.
+    * A device that asks for many calls at once holds up nobody else's.
 
 Left to others: packets (`vault.tap`), the way to the store (`vault.spool`).
 """
 
 import asyncio
-from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 
-from vault.audit.entry import Action, Detail
+from vault.audit.entry import Action
 from vault.core.clock import Clock, system_clock_ns
 from vault.core.errors import ConflictError, NotFoundError, UnavailableError, VaultError
 from vault.core.flow import (
@@ -30,50 +31,49 @@ from vault.core.flow import (
     SessionChange,
     SessionOrder,
     SessionStatus,
+    Wanted,
 )
 from vault.core.ids import RecordingId
 from vault.recorder.beginning import prepare
+from vault.recorder.changing import Changing
 from vault.recorder.config import RecorderConfig
-from vault.recorder.facts import replaced, seal_metadata
-from vault.recorder.finish import finish
+from vault.recorder.ending import Ending
 from vault.recorder.handshakes import Handshakes
-from vault.recorder.leaves import changed_draft, offer_detail, started_draft
+from vault.recorder.leaves import offer_detail, started_draft
+from vault.recorder.limits import CallLimits
+from vault.recorder.matching import Integrations
 from vault.recorder.parts import Desk
+from vault.recorder.past import Past
 from vault.recorder.preflight import Preflight
 from vault.recorder.renewal import apply
 from vault.recorder.resume import keep, resume, state_of
 from vault.recorder.session import (
     Session,
     Stream,
-    keyed_orders,
+    call_order,
     renegotiate,
     take_over,
 )
-from vault.recorder.standing import (
-    ended_status,
-    manifest_status,
-    note_status,
-    running_status,
-)
+from vault.recorder.standing import running_status
+from vault.recorder.turns import Turns
 from vault.sip.offer import read_offer
-from vault.spool.files import CUT, MANIFEST, SessionFolder
+from vault.siprec.interfaces import KeptSession
 from vault.tap.capture import Event
-from vault.tap.orders import (
-    CallOrder,
-    CallReport,
-    PartReport,
-    PortPair,
-    StreamCounters,
-)
+from vault.tap.orders import PortPair, StreamCounters
 
 STARTED: Final = "recorder.session.started"
-ENDED: Final = "recorder.session.ended"
 UNFINISHED: Final = "recorder.session.unfinished"
+_BEGIN_AT_ONCE: Final = 16
+"Calls: enough to share a sync of the disk, few enough to be answered soon."
 _log = structlog.get_logger()
 
 
 class RecorderDesk:
-    """Implements `vault.forks.interfaces.SessionDesk`; lives on one event loop."""
+    """Implements both rooms' desks; lives on one event loop.
+
+    They are `vault.forks.interfaces.SessionDesk` and
+    `vault.siprec.interfaces.RecordingDesk`.
+    """
 
     def __init__(
         self, parts: Desk, config: RecorderConfig, *, clock: Clock = system_clock_ns
@@ -87,8 +87,15 @@ class RecorderDesk:
         self._draining = False
         self._handshakes = Handshakes(parts.media, config)
         self._sessions: dict[RecordingId, Session] = {}
-        self._ended: OrderedDict[RecordingId, tuple[Device, SessionStatus]]
-        self._ended = OrderedDict()
+        self._limits = CallLimits(self._sessions)
+        self._turns = Turns(_BEGIN_AT_ONCE)
+        self._past = Past(parts, remembered=config.remembered)
+        self._changing = Changing(parts, clock=clock, pause_max_s=config.pause_max_s)
+        self.integrations = Integrations(self._sessions, self._changing)
+        self._ending = Ending(
+            parts, self._sessions, self._handshakes, self._past, clock=clock
+        )
+        self._kept: frozenset[RecordingId] = frozenset()
 
     @property
     def sessions(self) -> dict[RecordingId, Session]:
@@ -96,6 +103,15 @@ class RecorderDesk:
         return self._sessions
 
     # -- what devices ask ---------------------------------------------------
+
+    def check(self, device: Device) -> None:
+        """Say whether another session could be taken; see `RecordingDesk.check`.
+
+        It refuses no call and counts none as refused: only `open` does.
+        """
+        self._refuse_drained()
+        self._limits.check(device)
+        self.preflight.check_known()
 
     async def open(self, order: SessionOrder) -> SessionAnswer:
         """Begin to record; see `SessionDesk.open`.
@@ -105,11 +121,22 @@ class RecorderDesk:
         return await asyncio.shield(asyncio.create_task(self._open(order)))
 
     async def _open(self, order: SessionOrder) -> SessionAnswer:
+        self._refuse_drained()
+        with self.preflight.counted("limit"):
+            self._limits.check(order.device)
+        with self._limits.beginning(order.device):
+            async with self._turns.of(order.device.id):
+                self._refuse_drained()
+                return await self._take_on(order)
+
+    async def _take_on(self, order: SessionOrder) -> SessionAnswer:
         # 1. Refuse what cannot be kept, before anything exists.
-        if self._draining:
-            raise UnavailableError("this recorder is going down", retry_after_s=30)
         offer = read_offer(
-            order.offer, order.labels, order.device.allowances, origin=order.origin
+            order.offer,
+            order.labels,
+            order.device.allowances,
+            origin=order.origin,
+            media_addresses=order.device.media_addresses,
         )
         await self.preflight.check(len(offer.streams))
         with self.preflight.counted("ports"):
@@ -131,7 +158,7 @@ class RecorderDesk:
         self._handshakes.expect(session)
         # 3. The media tap takes over the ports, whatever it answers.
         try:
-            await self._parts.media.open_call(_call_order(session))
+            await self._parts.media.open_call(call_order(session, state_of(session)))
         except BaseException:
             await self._handshakes.stop(session)
             await asyncio.to_thread(session.folder.remove)
@@ -142,8 +169,11 @@ class RecorderDesk:
         self.preflight.clock_check.note_call(session.started_ns)
         self._handshakes.begin(session)
         await self._announce(session)
-        keep(self._parts.media, session)
-        return SessionAnswer(recording_id=session.recording_id, sdp=session.answer())
+        if not session.signalling:
+            # SIP keeps what its answer says, and all of this with it, before it
+            # answers (`note_signalling`).
+            keep(self._parts.media, session)
+        return session.answered()
 
     async def renew(
         self,
@@ -165,19 +195,29 @@ class RecorderDesk:
             _refuse_ended(session)
             asked = renegotiate(
                 session,
-                read_offer(offer, labels, device.allowances, origin=session.origin),
+                read_offer(
+                    offer,
+                    labels,
+                    device.allowances,
+                    origin=session.origin,
+                    media_addresses=device.media_addresses,
+                ),
             )
+            detail = offer_detail(session, asked.offer.streams)
+            await self._changing.tell(session, Action.RECORDING_CHANGED, detail)
             ports = self._room_for(len(asked.added))
             added = await apply(self._parts.media, session, asked, ports)
+            # From here on it is not refused: both sides would have other keys.
             take_over(session, asked, added)
             await self._handshakes.renew(session)
             keep(self._parts.media, session)
             if added:
-                await asyncio.to_thread(seal_metadata, session)
-            await self._tell(session, Action.RECORDING_CHANGED, offer_detail(session))
-            return SessionAnswer(
-                recording_id=session.recording_id, sdp=session.answer()
-            )
+                await self._changing.seal_soon(session)
+            return session.answered()
+
+    def current(self, device: Device, recording_id: RecordingId) -> SessionAnswer:
+        """Return our SDP as it stands; see `RecordingDesk.current`."""
+        return self._live(device, recording_id).answered()
 
     async def change(
         self, device: Device, recording_id: RecordingId, change: SessionChange
@@ -186,50 +226,37 @@ class RecorderDesk:
         session = self._session(device, recording_id)
         async with session.lock:
             _refuse_ended(session)
-            if change.call is not None:
-                session.facts = replaced(session.facts, change.call)
-                keep(self._parts.media, session)
-                if "workgroup" in change.call:
-                    name = session.facts.workgroup
-                    _, session.workgroup_known = self._parts.people.workgroup(name)
-                await asyncio.to_thread(seal_metadata, session)
-                fields = ".".join(sorted(change.call)) or "none"
-                await self._tell(session, Action.RECORDING_CHANGED, {"fields": fields})
-            if change.paused is not None and change.paused != session.paused:
-                await self._parts.media.pause(recording_id, change.paused)
-                session.paused = change.paused
-                keep(self._parts.media, session)
-                await self._tell(
-                    session,
-                    Action.RECORDING_PAUSED
-                    if change.paused
-                    else Action.RECORDING_RESUMED,
-                    {},
-                )
+            await self._changing.apply(session, change)
             return await self._running(session)
+
+    async def matching(
+        self, device: Device, wanted: Wanted, change: SessionChange | None
+    ) -> tuple[SessionStatus, ...]:
+        """Find running sessions, and change them; see `SessionDesk.matching`."""
+        return await self.integrations.matching(device, wanted, change)
 
     async def status(self, device: Device, recording_id: RecordingId) -> SessionStatus:
         """Say where a session stands; see `SessionDesk.status`."""
         session = self._sessions.get(recording_id)
-        if session is not None and session.report is None:
-            return await self._running(self._session(device, recording_id))
-        return await self._past(device, recording_id)
+        if session is None:
+            return await self._past.status(device, recording_id)
+        session = self._session(device, recording_id)
+        if session.report is not None:
+            return running_status(session, ())
+        return await self._running(session)
 
-    async def close(self, device: Device, recording_id: RecordingId) -> None:
-        """End a session; see `SessionDesk.close`."""
+    async def close(
+        self,
+        device: Device,
+        recording_id: RecordingId,
+        *,
+        how: HowEnded = HowEnded.BYE,
+    ) -> None:
+        """End a session; see `RecordingDesk.close`."""
         if recording_id in self._sessions:
-            await self.end(self._session(device, recording_id), HowEnded.BYE)
+            await self.end(self._session(device, recording_id), how)
         else:
-            await self._past(device, recording_id)
-
-    async def resume(self) -> frozenset[RecordingId]:
-        """Go on with the calls of an earlier process; return whose they are.
-
-        Called once, before anything else.
-        """
-        for session in await resume(self._parts):
-            self._sessions[session.recording_id] = session
-        return frozenset(self._sessions)
+            await self._past.status(device, recording_id)
 
     def _room_for(self, streams: int) -> list[PortPair]:
         """Return ports for *streams* further m-lines, which may be none."""
@@ -238,6 +265,44 @@ class RecorderDesk:
         with self.preflight.counted("media"):
             self._parts.media.check(streams)
             return self._parts.media.reserve(streams)
+
+    # -- what outlives a process ----------------------------------------------
+
+    async def resume(self) -> frozenset[RecordingId]:
+        """Go on with the calls of an earlier process; return whose they are.
+
+        Called once, before anything else.
+        """
+        for session in await resume(self._parts):
+            self._sessions[session.recording_id] = session
+            self._changing.pauses.arm(session)
+        self._kept = frozenset(self._sessions)
+        return self._kept
+
+    def note_signalling(
+        self, device: Device, recording_id: RecordingId, state: bytes
+    ) -> None:
+        """Keep *state* beside the call; see `RecordingDesk.note_signalling`."""
+        session = self._live(device, recording_id)
+        session.signalling = state
+        keep(self._parts.media, session)
+
+    def kept(self) -> tuple[KeptSession, ...]:
+        """Return the SIPREC sessions that go on; see `RecordingDesk.kept`."""
+        going_on = (self._sessions.get(one) for one in self._kept)
+        return tuple(
+            KeptSession(
+                recording_id=session.recording_id,
+                device=session.device,
+                signalling=session.signalling,
+            )
+            for session in going_on
+            if session is not None and session.signalling and session.ending is None
+        )
+
+    def on_end(self, told: Callable[[RecordingId, HowEnded], None]) -> None:
+        """Call *told* when a session has ended; see `RecordingDesk.on_end`."""
+        self._ending.tell(told)
 
     # -- what ends sessions otherwise ---------------------------------------
 
@@ -250,11 +315,17 @@ class RecorderDesk:
         Raises:
             UnavailableError: The manifest is not written yet; it is tried again.
         """
-        await asyncio.shield(asyncio.create_task(self._end(session, how)))
+        self._changing.pauses.forget(session)
+        ending = self._ending.end(session, how)
+        await asyncio.shield(asyncio.create_task(ending))
+
+    def refuse_new(self) -> None:
+        """Refuse new calls from now on; those that run go on."""
+        self._draining = True
 
     async def drain(self) -> None:
         """Refuse new calls and end all running ones as ``cut``."""
-        self._draining = True
+        self.refuse_new()
         ends = [self.end(one, HowEnded.CUT) for one in list(self._sessions.values())]
         for outcome in await asyncio.gather(*ends, return_exceptions=True):
             if isinstance(outcome, BaseException):
@@ -274,6 +345,10 @@ class RecorderDesk:
 
     # -- inside ---------------------------------------------------------------
 
+    def _refuse_drained(self) -> None:
+        if self._draining:
+            raise UnavailableError("this recorder is going down", retry_after_s=30)
+
     async def _announce(self, session: Session) -> None:
         """Queue leaf and row: both arrive when warden and database do."""
         try:
@@ -290,64 +365,19 @@ class RecorderDesk:
         self._parts.opener.opened(session.folder)
         _log.info(STARTED, recording=session.recording_id, streams=len(session.streams))
 
-    async def _tell(self, session: Session, action: Action, detail: Detail) -> None:
-        """Queue the leaf of what the device has changed; it says who and when."""
-        draft = changed_draft(session, action, detail, now_ns=self._clock())
-        await asyncio.to_thread(self._parts.outbox.post, draft)
-
-    async def _end(self, session: Session, how: HowEnded) -> None:
-        async with session.lock:
-            if session.recording_id not in self._sessions:
-                return
-            if session.report is None:
-                # Kept first: whoever comes after a death in here ends it, too.
-                session.ending = session.ending or how
-                session.ended_ns = session.ended_ns or self._clock()
-                keep(self._parts.media, session)
-                await self._handshakes.stop(session)
-                session.report = await self._close_media(session, session.ending)
-                session.ended_ns = self._clock()
-            manifest = await asyncio.to_thread(
-                finish, session, session.report, self._parts.manifest_key
-            )
-            self._parts.media.forget(session.recording_id)
-            del self._sessions[session.recording_id]
-            self._remember(session.device, ended_status(manifest))
-        self._parts.shipper.notify()
-        _log.info(ENDED, recording=session.recording_id, how=manifest.how.value)
-
-    async def _close_media(self, session: Session, how: HowEnded) -> CallReport:
-        try:
-            return await self._parts.media.close_call(session.recording_id, how)
-        except NotFoundError:
-            # The media tap lost the call: what it wrote is all there will be.
-            return CallReport(
-                recording_id=session.recording_id,
-                parts=tuple(
-                    PartReport(part=int(name[-4:]), final=False)
-                    for name in session.folder.objects()
-                    if name.startswith("capture/") and not name.endswith(CUT)
-                ),
-                streams=(),
-                how=HowEnded.CUT,
-            )
-
-    def _remember(self, device: Device, status: SessionStatus) -> None:
-        self._ended[status.recording_id] = (device, status)
-        while len(self._ended) > self._config.remembered:
-            self._ended.popitem(last=False)
-
     def _session(self, device: Device, recording_id: RecordingId) -> Session:
         session = self._sessions.get(recording_id)
         if session is not None and session.device.id == device.id:
             return session
-        if session is None and self._belongs(device, recording_id):
+        if session is None and self._past.belongs(device, recording_id):
             raise ConflictError("the session has ended")
         raise NotFoundError("no such session of this device")
 
-    def _belongs(self, device: Device, recording_id: RecordingId) -> bool:
-        known = self._ended.get(recording_id)
-        return known is not None and known[0].id == device.id
+    def _live(self, device: Device, recording_id: RecordingId) -> Session:
+        session = self._sessions.get(recording_id)
+        if session is None or session.device.id != device.id or session.ending:
+            raise NotFoundError("no such session of this device")
+        return session
 
     async def _running(self, session: Session) -> SessionStatus:
         try:
@@ -355,37 +385,6 @@ class RecorderDesk:
         except (NotFoundError, UnavailableError):
             counters = ()  # between two workers, or ending at this moment
         return running_status(session, counters)
-
-    async def _past(self, device: Device, recording_id: RecordingId) -> SessionStatus:
-        """Return the final state: from memory, the spool, or the ledger's note."""
-        if self._belongs(device, recording_id):
-            return self._ended[recording_id][1]
-        session = self._sessions.get(recording_id)
-        if session is not None:
-            return running_status(self._session(device, recording_id), ())
-        folder = self._parts.spool.folder(recording_id)
-        return await asyncio.to_thread(self._looked_up, device, folder)
-
-    def _looked_up(self, device: Device, folder: SessionFolder) -> SessionStatus:
-        try:
-            if folder.has(MANIFEST) and folder.order().device_id == device.id:
-                return manifest_status(folder, self._parts.manifest_key)
-        except NotFoundError:
-            pass  # shipped and freed while we looked
-        note = self._parts.notes.read(folder.recording_id)
-        if note.device_id != device.id:
-            raise NotFoundError("no such session of this device")
-        return note_status(folder.recording_id, note)
-
-
-def _call_order(session: Session) -> CallOrder:
-    return CallOrder(
-        recording_id=session.recording_id,
-        dek=session.dek,
-        streams=keyed_orders(session.streams.values()),
-        open_part=session.folder.open_part,
-        state=state_of(session),
-    )
 
 
 def _refuse_ended(session: Session) -> None:

@@ -112,12 +112,25 @@ class DetailRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A row that could not be understood."""
+
+    line: int
+    why: str
+    "For the operator; repeats nothing of the row."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DetailRecords:
     """What was read of a file."""
 
     records: tuple[DetailRecord, ...]
-    unreadable: tuple[int, ...]
-    "Lines of rows that could not be understood."
+    unreadable: tuple[Unreadable, ...]
+    "Rows that could not be understood."
+
+
+class _RowError(ValueError):
+    """A row that is no call; its text is for the operator."""
 
 
 def read_records(octets: bytes, shape: CsvShape) -> DetailRecords:
@@ -136,7 +149,7 @@ def read_records(octets: bytes, shape: CsvShape) -> DetailRecords:
         raise InvalidInputError("there are no call records in it")
     places = _places(first, shape)
     records: list[DetailRecord] = []
-    unreadable: list[int] = []
+    unreadable: list[Unreadable] = []
     if not shape.header:
         rows = _rows(text, delimiter)
     for line, cells in rows:
@@ -144,8 +157,8 @@ def read_records(octets: bytes, shape: CsvShape) -> DetailRecords:
             raise InvalidInputError(f"more than {MAX_ROWS} call records")
         try:
             records.append(_record(line, cells, places, shape))
-        except (ValueError, OverflowError):
-            unreadable.append(line)
+        except _RowError as error:
+            unreadable.append(Unreadable(line=line, why=str(error)))
     return DetailRecords(records=tuple(records), unreadable=tuple(unreadable))
 
 
@@ -225,7 +238,7 @@ def _asked_place(asked: str, first: Sequence[str], shape: CsvShape) -> int:
 def _record(
     line: int, cells: Sequence[str], places: dict[str, int], shape: CsvShape
 ) -> DetailRecord:
-    """Read one row.  Raises `ValueError` where a value is none of its kind."""
+    """Read one row.  Raises `_RowError` where a value is none of its kind."""
 
     def cell(what: str) -> str:
         place = places.get(what)
@@ -233,21 +246,39 @@ def _record(
             "" if place is None else cells[place].strip() if place < len(cells) else ""
         )
         if len(text) > MAX_CELL:
-            raise ValueError("a cell is too long")
+            raise _RowError(f"its {what} has more than {MAX_CELL} characters")
         return text
 
     start, duration = cell("start"), cell("duration")
     record = DetailRecord(
         line=line,
         id=cell("id"),
-        start_s=_time(start, shape) if start else None,
-        duration_s=_duration(duration) if duration else None,
+        start_s=_start(start, shape) if start else None,
+        duration_s=_length(duration) if duration else None,
         caller=cell("caller"),
         callee=cell("callee"),
     )
     if not record.id and record.start_s is None:
-        raise ValueError("neither an id nor a start")
+        raise _RowError("it has neither an id nor a start")
     return record
+
+
+def _start(text: str, shape: CsvShape) -> float:
+    try:
+        return _time(text, shape)
+    except (ValueError, OverflowError):
+        raise _RowError(
+            "its start does not fit --time-format"
+            if shape.time_format
+            else "its start is written in no way we know: say --time-format"
+        ) from None
+
+
+def _length(text: str) -> float:
+    try:
+        return _duration(text)
+    except (ValueError, OverflowError):
+        raise _RowError("its duration is neither seconds nor h:mm:ss") from None
 
 
 def _time(text: str, shape: CsvShape) -> float:

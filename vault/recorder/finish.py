@@ -22,17 +22,16 @@ import io
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from vault.core.clock import rfc3339
 from vault.core.errors import RecordingTruncatedError
 from vault.core.flow import HowEnded
 from vault.recorder.facts import seal_metadata
+from vault.recorder.keys import ManifestKey
 from vault.recorder.session import Session, Stream
 from vault.sealing.chunks import (
     HEADER_SIZE,
@@ -57,19 +56,6 @@ RESCUED: Final = "recorder.part.rescued"
 ALTERED: Final = "recorder.part.altered"
 _log = structlog.get_logger()
 _LABEL: Final = re.compile(r"agent|customer|screen|stream[0-9]{1,3}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManifestKey:
-    """The tap's own signing key."""
-
-    name: str
-    private: Ed25519PrivateKey
-
-    @property
-    def public(self) -> bytes:
-        """The raw verifier key, 32 octets, as the roster has it."""
-        return self.private.public_key().public_bytes_raw()
 
 
 def finish(session: Session, report: CallReport, key: ManifestKey) -> Manifest:
@@ -233,6 +219,8 @@ def stream_count(counters: StreamCounters) -> StreamCount:
         rtcp=counters.rtcp,
         undecryptable_kept=counters.undecryptable_kept,
         kernel_drops=counters.kernel_drops,
+        stray_drops=counters.stray_drops,
+        discarded=counters.discarded,
         payloads={payload.payload_type: payload for payload in counters.payloads},
         ssrcs=tuple(
             SsrcCount(

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from vault.access.extensions import Extension
 from vault.core.ids import UserId, WorkgroupId
 from vault.sealing.envelope import Recipient
 
@@ -34,6 +35,10 @@ class People(Protocol):
 
     def agent(self, name: str) -> UserId | None:
         """Return the user who is called *name*, if there is one."""
+        ...
+
+    def extension(self, address: str) -> Extension | None:
+        """Return the entry of the table of extensions for *address*, if any."""
         ...
 
 

@@ -11,6 +11,7 @@ Spec: RFC 8410 (PKCS #8), RFC 7468 (PEM)
 
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +24,21 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from vault.core.errors import ConfigurationError
-from vault.recorder.finish import ManifestKey
 
 _MAX_PEM: Final = 4_096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestKey:
+    """The tap's own signing key."""
+
+    name: str
+    private: Ed25519PrivateKey
+
+    @property
+    def public(self) -> bytes:
+        """The raw verifier key, 32 octets, as the roster has it."""
+        return self.private.public_key().public_bytes_raw()
 
 
 def create_manifest_key(path: Path, *, name: str) -> ManifestKey:

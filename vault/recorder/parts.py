@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from vault.recorder.clock_check import Witness
-from vault.recorder.finish import ManifestKey
 from vault.recorder.interfaces import Disk, People, RecipientKeys
+from vault.recorder.keys import ManifestKey
 from vault.recorder.opener import Opener
 from vault.spool.ledger import EndedNotes
 from vault.spool.outbox import Outbox

@@ -25,7 +25,10 @@ T = TypeVar("T")
 
 
 _writers: Final[dict[type, Callable[[Any], object]]] = {}
-"By type, as each is looked up once: every call that begins is written twice."
+"By type, as each is looked up once: a call is written at each of its steps."
+
+_frozen: Final[dict[type, bool]] = {}
+"By type, whether it is a frozen dataclass."
 
 
 def plain(value: object) -> object:
@@ -50,6 +53,16 @@ def _writer(kind: type) -> Callable[[Any], object]:
         if issubclass(kind, written):
             return write
     return lambda one: one
+
+
+def is_frozen(value: object) -> bool:
+    """Return whether *value* is one that never becomes another."""
+    kind = type(value)
+    found = _frozen.get(kind)
+    if found is None:
+        parameters = getattr(kind, "__dataclass_params__", None)
+        found = _frozen[kind] = parameters is not None and parameters.frozen
+    return found
 
 
 def made(kind: type[T], said: object) -> T:

@@ -27,9 +27,6 @@ from vault.sealing.envelope import check_recipients
 from vault.spool.spool import Spool
 
 REFUSED: Final = "recorder.call.refused"
-REASONS: Final = ("clock", "keys", "disk", "media", "spool", "outbox", "ports")
-"Labels of what was refused, for metrics: few, and the same in every version."
-
 _SAY_EVERY_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.1
 "For room on the disk; what so few calls need is small beside the spool's reserve."
@@ -46,6 +43,8 @@ class Preflight:
         self._clock = clock
         self._said_s: dict[str, float] = {}
         self._roomy_s = -_LOOK_EVERY_S
+        self._no_room: VaultError | None = None
+        "What the last look at the spool said."
         self.refused: Counter[str] = Counter()
         "By reason, since the start."
         self.clock_check = ClockCheck(
@@ -77,10 +76,25 @@ class Preflight:
     async def trouble(self) -> tuple[str, str]:
         """Return why a call of two parties would be refused now; empty if it would not.
 
-        One of `REASONS`, and a text for the operator.
+        One of `vault.recorder.refusals.REASONS`, and a text for the operator.
         """
         found = await self._trouble(2)
         return (found[0], str(found[1])) if found else ("", "")
+
+    def check_known(self) -> None:
+        """Return if a call could be taken as far as memory tells; reads no disk.
+
+        Whether the spool has room is what the last look at it said, for a call or
+        for the watch.  Nothing is counted or logged as refused.
+
+        Raises:
+            UnavailableError: It could not.
+        """
+        found = self._trouble_in_memory(2)
+        if found is not None:
+            raise found[1]
+        if self._no_room is not None:
+            raise self._no_room
 
     @contextmanager
     def counted(self, reason: str) -> Iterator[None]:
@@ -92,8 +106,23 @@ class Preflight:
             raise
 
     async def _trouble(self, streams: int) -> tuple[str, VaultError] | None:
-        parts = self._parts
         # What lies in memory first: most calls are refused when all is busy.
+        found = self._trouble_in_memory(streams)
+        if found is not None:
+            return found
+        now_s = time.monotonic()
+        if now_s - self._roomy_s < _LOOK_EVERY_S:
+            return None
+        try:
+            await asyncio.to_thread(self._parts.spool.check_room)
+        except VaultError as error:
+            self._no_room = error
+            return "spool", error
+        self._roomy_s, self._no_room = now_s, None
+        return None
+
+    def _trouble_in_memory(self, streams: int) -> tuple[str, VaultError] | None:
+        parts = self._parts
         looks: tuple[tuple[str, Callable[[], None]], ...] = (
             ("clock", self.clock_check.check),
             ("keys", self._check_keys),
@@ -106,14 +135,6 @@ class Preflight:
                 look()
             except VaultError as error:
                 return reason, error
-        now_s = time.monotonic()
-        if now_s - self._roomy_s < _LOOK_EVERY_S:
-            return None
-        try:
-            await asyncio.to_thread(parts.spool.check_room)
-        except VaultError as error:
-            return "spool", error
-        self._roomy_s = now_s
         return None
 
     def _check_keys(self) -> None:

@@ -22,7 +22,8 @@ from vault.core.clock import NS_PER_S, rfc3339
 from vault.core.errors import InvalidInputError, NotFoundError, VaultError
 from vault.core.flow import HowEnded
 from vault.core.ids import RecordingId
-from vault.recorder.finish import ManifestKey, commit
+from vault.recorder.finish import commit
+from vault.recorder.keys import ManifestKey
 from vault.sealing.chunks import HEADER_SIZE
 from vault.spool.files import CUT, ENVELOPE, MANIFEST, ORDER, SessionFolder
 from vault.spool.order import SpoolOrder

@@ -36,7 +36,8 @@ async def apply(
     try:
         for change in asked.changes:
             await media.change_stream(session.recording_id, change)
-        added = begin_streams(asked.added, ports)
+        keeps_digits = any(each.keeps_digits for each in session.streams.values())
+        added = begin_streams(asked.added, ports, keeps_digits=keeps_digits)
         # Last: whatever fails before or in here, none of the ports is the tap's.
         if orders := keyed_orders(added.values()):
             await media.add_streams(session.recording_id, orders)

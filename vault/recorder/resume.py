@@ -27,7 +27,8 @@ from vault.core.secrets import SecretBytes
 from vault.recorder.keying import Keying
 from vault.recorder.leaves import started_draft
 from vault.recorder.parts import Desk
-from vault.recorder.plain import made, plain
+from vault.recorder.placing import Place
+from vault.recorder.plain import is_frozen, made, plain
 from vault.recorder.session import Session, Stream
 from vault.sip.offer import Offer
 from vault.spool.files import MANIFEST, SessionFolder
@@ -37,7 +38,7 @@ from vault.tap.interfaces import MediaTap
 NOT_KEPT: Final = "recorder.session.not-kept"
 RESUMED: Final = "recorder.session.resumed"
 LOST: Final = "recorder.session.lost"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _MOST_OCTETS: Final = 4 * 1024 * 1024
 _log = structlog.get_logger()
 
@@ -50,7 +51,7 @@ class _Kept:
     device: Device
     dek: SecretBytes
     facts: CallFacts
-    workgroup_known: bool
+    place: Place
     origin: str
     address: str
     started_ns: int
@@ -58,11 +59,21 @@ class _Kept:
     offer: Offer
     streams: tuple[Stream, ...]
     paused: bool
+    resume_at_s: float
     announced: bool
     ending: HowEnded | None
     ended_ns: int
     number: int
     version: int
+    signalling: bytes
+    document_octets: int
+    documents_dropped: bool
+
+
+_NAMES: Final = tuple(
+    each.name for each in dataclasses.fields(_Kept) if each.name != "streams"
+)
+_STREAM_NAMES: Final = tuple(each.name for each in dataclasses.fields(Stream))
 
 
 def keep(media: MediaTap, session: Session) -> None:
@@ -77,13 +88,44 @@ def keep(media: MediaTap, session: Session) -> None:
 
 def state_of(session: Session) -> bytes:
     """Return what `resumed` reads."""
-    kept = {
-        each.name: plain(getattr(session, each.name))
-        for each in dataclasses.fields(_Kept)
-        if each.name != "streams"
-    }
-    kept["streams"] = [plain(stream) for stream in session.streams.values()]
-    return zlib.compress(json.dumps({"v": _VERSION, **kept}).encode(), 1)
+    known = session.written
+    streams = [
+        ", ".join(_members(stream, _STREAM_NAMES, known, f"{index}."))
+        for index, stream in session.streams.items()
+    ]
+    members = [
+        f'"v": {_VERSION}',
+        *_members(session, _NAMES, known, ""),
+        f'"streams": [{", ".join(f"{{{one}}}" for one in streams)}]',
+    ]
+    return zlib.compress(f"{{{', '.join(members)}}}".encode(), 1)
+
+
+def _members(
+    one: Session | Stream,
+    names: tuple[str, ...],
+    written: dict[str, tuple[object, str]],
+    prefix: str,
+) -> list[str]:
+    """Return fields as members of a JSON object.
+
+    A call is kept at each of its steps, and most of it never changes: what *written*
+    has of a value that cannot change is not written anew.
+    """
+    found: list[str] = []
+    fresh: dict[str, object] = {}
+    for name in names:
+        value, key = getattr(one, name), prefix + name
+        known = written.get(key)
+        if known is not None and known[0] is value:
+            found.append(known[1])
+        elif is_frozen(value):
+            text = json.dumps({name: plain(value)})[1:-1]
+            written[key] = value, text
+            found.append(text)
+        else:
+            fresh[name] = plain(value)
+    return [*found, json.dumps(fresh)[1:-1]]
 
 
 def resumed(state: bytes, folder: SessionFolder) -> Session | None:
@@ -97,18 +139,20 @@ def resumed(state: bytes, folder: SessionFolder) -> Session | None:
     if said.pop("v", None) != _VERSION:
         raise InvalidInputError("the state of a session of another version")
     kept = made(_Kept, said)
-    if kept.order != folder.order():
+    if kept.order.recording_id != folder.order().recording_id:
         raise InvalidInputError("the state of another call")
     if folder.has(MANIFEST):
         return None
     members = {each.name: getattr(kept, each.name) for each in dataclasses.fields(kept)}
+    names = folder.objects()
     streams = {stream.offered.index: stream for stream in members.pop("streams")}
     return Session(
         **members,
         folder=folder,
         streams=streams,
         # The disk knows better: the process may have died after it wrote one.
-        revision=sum(name.startswith("session/") for name in folder.objects()),
+        revision=sum(name.startswith("session/") for name in names),
+        messages=sum(name.startswith("signalling/") for name in names),
         seen_at_s=time.monotonic(),
     )
 
@@ -148,6 +192,9 @@ async def _go_on(parts: Desk, session: Session) -> None:
         # Its device was never answered: there will be no media.
         await asyncio.to_thread(parts.outbox.post, started_draft(session))
         session.announced, session.ending = True, HowEnded.CUT
+    if session.order != session.folder.order():
+        # It died while the call moved to another workgroup.
+        await asyncio.to_thread(session.folder.replace_order, session.order)
     keep(parts.media, session)
     _log.info(RESUMED, recording=session.recording_id)
 

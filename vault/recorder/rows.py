@@ -48,7 +48,7 @@ def _begun(order: SpoolOrder, envelope: bytes) -> OpenRecording:
 
 
 def _stored(shipped: ShippedObject) -> StoredObject:
-    if shipped.name == MANIFEST or shipped.name.startswith("session/"):
+    if shipped.name == MANIFEST or shipped.name.startswith(("session/", "signalling/")):
         media_type = "application/json"
     else:
         media_type = "application/octet-stream"

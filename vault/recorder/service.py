@@ -20,8 +20,8 @@ from vault.objects.interfaces import ObjectStore
 from vault.recorder.clock_check import Witness
 from vault.recorder.config import RecorderConfig
 from vault.recorder.desk import RecorderDesk
-from vault.recorder.finish import ManifestKey
 from vault.recorder.interfaces import Disk, People, RecipientKeys
+from vault.recorder.keys import ManifestKey
 from vault.recorder.opener import Opener
 from vault.recorder.parts import Desk
 from vault.recorder.recovery import recover

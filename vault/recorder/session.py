@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from vault.core.errors import UnsupportedOfferError
-from vault.core.flow import CallFacts, Device, HowEnded
+from vault.core.flow import CallFacts, Device, HowEnded, SessionAnswer
 from vault.core.ids import RecordingId
 from vault.core.media import SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.recorder.keying import KEYS_BY_DTLS, Agreement
+from vault.recorder.placing import Place
 from vault.sip.offer import (
     PLAIN_REFUSED,
     AnsweredStream,
@@ -25,7 +26,14 @@ from vault.sip.offer import (
 from vault.sip.sdes import Crypto, NamedKey, fresh_key
 from vault.spool.files import SessionFolder
 from vault.spool.order import SpoolOrder
-from vault.tap.orders import CallReport, MkiKey, PortPair, StreamChange, StreamOrder
+from vault.tap.orders import (
+    CallOrder,
+    CallReport,
+    MkiKey,
+    PortPair,
+    StreamChange,
+    StreamOrder,
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,6 +54,8 @@ class Stream:
     "Those of them that came before the present keys."
     key_spent: bool = False
     "Whether it was said that the present keys have outlived their lifetime."
+    keeps_digits: bool = False
+    "Whether RFC 4733 packets go into the capture."
 
     @property
     def outlives_key(self) -> bool:
@@ -100,6 +110,7 @@ class Stream:
             rtcp_mux=offered.rtcp_mux,
             remote=offered.remote,
             held=offered.held,
+            keeps_digits=self.keeps_digits,
         )
 
 
@@ -113,7 +124,9 @@ class Session:
     "Kept until the manifest is signed: another media worker may need it."
     folder: SessionFolder
     facts: CallFacts
-    workgroup_known: bool
+    "As the PBX says them."
+    place: Place
+    "Whose it is, and the facts with what the table of extensions adds."
     origin: str
     address: str
     "What ``c=`` of every answer says."
@@ -124,7 +137,18 @@ class Session:
     streams: dict[int, Stream]
     revision: int = 0
     "Newest ``session/000n`` in the spool."
+    metadata_octets: int = 0
+    "Of its revisions in the spool, since this process has the call."
+    messages: int = 0
+    "Newest ``signalling/000n`` in the spool."
+    document_octets: int = 0
+    documents_dropped: bool = False
+    "Whether it was said that some are not kept."
+    signalling: bytes = b""
+    "What SIP needs to go on after its own death; empty for the fork API."
     paused: bool = False
+    resume_at_s: float = 0.0
+    "While paused: when it resumes by itself, by the monotonic clock; 0 for never."
     announced: bool = False
     "Whether its row and its leaf are queued; before that no device was answered."
     ending: HowEnded | None = None
@@ -139,11 +163,30 @@ class Session:
     number: int = field(default_factory=lambda: secrets.randbelow(2**62))
     version: int = 1
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    written: dict[str, tuple[object, str]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    "Members as they were last kept (`vault.recorder.resume`); keys are in it."
 
     @property
     def recording_id(self) -> RecordingId:
         """Id of the recording, and of the fork."""
         return self.order.recording_id
+
+    def order_at(self, place: Place) -> SpoolOrder:
+        """Return its order as it would be if the call belonged to *place*."""
+        return replace(
+            self.order, workgroup_id=place.workgroup_id, agent_id=place.agent_id
+        )
+
+    def settle(self, facts: CallFacts, place: Place) -> None:
+        """Take over *facts* and whose call it is."""
+        self.order = self.order_at(place)
+        self.facts, self.place = facts, place
+
+    def answered(self) -> SessionAnswer:
+        """Return the answer to the offer that stands."""
+        return SessionAnswer(recording_id=self.recording_id, sdp=self.answer())
 
     def answer(self) -> str:
         """Write the answer to the offer that stands."""
@@ -176,11 +219,19 @@ class Renegotiation:
 
 
 def begin_streams(
-    offered: tuple[OfferedStream, ...], ports: list[PortPair]
+    offered: tuple[OfferedStream, ...],
+    ports: list[PortPair],
+    *,
+    keeps_digits: bool = False,
 ) -> dict[int, Stream]:
     """Give every offered stream its ports and a key of ours."""
     return {
-        stream.index: Stream(offered=stream, ports=pair, our_key=_our_key(stream))
+        stream.index: Stream(
+            offered=stream,
+            ports=pair,
+            our_key=_our_key(stream),
+            keeps_digits=keeps_digits,
+        )
         for stream, pair in zip(offered, ports, strict=True)
     }
 
@@ -189,6 +240,17 @@ def keyed_orders(streams: Iterable[Stream]) -> tuple[StreamOrder, ...]:
     """Return the orders of those that have keys already."""
     orders = (stream.order() for stream in streams)
     return tuple(order for order in orders if order is not None)
+
+
+def call_order(session: Session, state: bytes) -> CallOrder:
+    """Return what the media tap is told of a call, with its *state* to keep."""
+    return CallOrder(
+        recording_id=session.recording_id,
+        dek=session.dek,
+        streams=keyed_orders(session.streams.values()),
+        open_part=session.folder.open_part,
+        state=state,
+    )
 
 
 def renegotiate(session: Session, offer: Offer) -> Renegotiation:

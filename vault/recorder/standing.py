@@ -4,11 +4,12 @@ The tap knows a recording until it is in the store; whether it became ``ready``
 is the catalog's to say, and never a device's to ask.
 """
 
+import time
 from dataclasses import replace
 
 from vault.core.flow import Reason, RecordingState, SessionStatus, StreamStatus
 from vault.core.ids import RecordingId
-from vault.recorder.finish import ManifestKey
+from vault.recorder.keys import ManifestKey
 from vault.recorder.session import Session, Stream
 from vault.sealing.manifest import Manifest, verify_manifest
 from vault.spool.files import MANIFEST, SessionFolder
@@ -30,6 +31,7 @@ def running_status(
             _running(stream, counted.get(index))
             for index, stream in session.streams.items()
         ),
+        resumes_in_s=_resumes_in_s(session),
     )
 
 
@@ -58,6 +60,12 @@ def note_status(recording_id: RecordingId, note: EndedNote) -> SessionStatus:
         reason=note.reason or None,
         streams=(),
     )
+
+
+def _resumes_in_s(session: Session) -> float | None:
+    if not session.paused or not session.resume_at_s:
+        return None
+    return max(0.0, round(session.resume_at_s - time.monotonic(), 3))
 
 
 def _final_state(reason: str) -> str:

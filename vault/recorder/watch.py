@@ -1,10 +1,10 @@
 """Looks after running sessions: time-outs, silence, and ends that failed.
 
-Guarantees: a session without packets ends as ``timeout``; one whose manifest
-could not be written is tried again until it is; one of which nothing, or only one
-party, is heard is said in the log, because a peer may answer "ok" and send nothing,
-or send one way; so is
-one whose sender goes on with a key beyond its lifetime.
+Guarantees: a session without packets ends as ``timeout``, one that the media tap has
+lost as ``cut``; one whose manifest could not be written is tried again until it is;
+one of which nothing, or only one party, is heard is said in the log, because a peer
+may answer "ok" and send nothing, or send one way; so is one whose sender goes on with
+a key beyond its lifetime.
 
 Left to others: how a session ends (`vault.recorder.desk`), what an alarm is
 (`vault.recorder.hearing`).
@@ -19,6 +19,7 @@ from typing import Final
 
 import structlog
 
+from vault.core.errors import NotFoundError
 from vault.core.flow import HowEnded
 from vault.core.ids import RecordingId
 from vault.recorder.config import RecorderConfig
@@ -53,6 +54,7 @@ class Watch:
         )
         self._hearing: dict[RecordingId, Hearing] = {}
         self._told: Counter[Alarm] = Counter()
+        self._disk_look: asyncio.Task[tuple[str, str]] | None = None
 
     @property
     def told(self) -> Mapping[str, int]:
@@ -70,6 +72,7 @@ class Watch:
     async def run(self) -> None:
         """Go on until cancelled."""
         while True:
+            self._look_at_the_disk()
             running = self._desk.sessions
             for gone in self._hearing.keys() - running.keys():
                 del self._hearing[gone]
@@ -83,6 +86,14 @@ class Watch:
                         over.append((session, how))
             await self._end_all(over)
             await asyncio.sleep(self._config.watch_interval_s)
+
+    def _look_at_the_disk(self) -> None:
+        """Keep what the desk's `check` says without a look of its own this young.
+
+        A disk that does not answer holds up nothing here.
+        """
+        if self._disk_look is None or self._disk_look.done():
+            self._disk_look = asyncio.create_task(self._desk.preflight.trouble())
 
     async def _end_all(self, over: list[tuple[Session, HowEnded]]) -> None:
         """End sessions side by side: each waits for its stragglers."""
@@ -111,7 +122,11 @@ class Watch:
         """Do what one session needs now; return how it has to end, if it has to."""
         if session.ending is not None:
             return session.ending
-        counters = self._desk.counters_of(session)
+        try:
+            counters = self._desk.counters_of(session)
+        except NotFoundError:
+            # The media tap has lost it: nothing will come, and it holds a place.
+            return HowEnded.CUT
         self._listen(session, counters)
         await self._check_keys(session, counters)
         received = sum(one.received + one.rtcp for one in counters)
