@@ -7,6 +7,7 @@ Left to others: the transaction around each (`vault.catalog.recordings`).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
@@ -76,17 +77,33 @@ def _start(order: OpenRecording) -> dict[str, object]:
 def _complete(
     connection: Connection, recording_id: RecordingId, start: Mapping[str, object]
 ) -> bool:
-    """Add the start to a row that has none; return False if it has one."""
+    """Add the start to a row that has none; return False if it has one.
+
+    A call that still runs may have moved to another workgroup since.
+    """
     row = locked_row(connection, recording_id)
     # A row with a workgroup was opened before.
     if row.workgroup_id is not None:
         if row.device_id != start["device_id"]:
             raise ConflictError("the recording belongs to another device")
+        _move(connection, row, start)
         return False
     connection.execute(
         update(RECORDING).where(RECORDING.c.id == recording_id).values(**start)
     )
     return True
+
+
+def _move(
+    connection: Connection, row: Row[*tuple[Any, ...]], start: Mapping[str, object]
+) -> None:
+    """Put a running call where it belongs now; one that has ended stays."""
+    place = {name: start[name] for name in ("workgroup_id", "agent_id")}
+    there = {"workgroup_id": row.workgroup_id, "agent_id": row.agent_id}
+    if place != there and row.state == RecordingState.RECORDING:
+        connection.execute(
+            update(RECORDING).where(RECORDING.c.id == row.id).values(**place)
+        )
 
 
 def write_end(

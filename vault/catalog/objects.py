@@ -34,30 +34,54 @@ def put_objects(
     Raises:
         ConflictError: One of the names is taken by other octets.
     """
+    known = _digests(connection, recording_id)
+    stored = frozenset(known)
+    new: list[tuple[StoredObject, bool]] = []
     for one in objects:
-        known = connection.execute(
-            select(STORED_OBJECT.c.sha256).where(
-                STORED_OBJECT.c.recording_id == recording_id,
-                STORED_OBJECT.c.name == one.name,
-            )
-        ).scalar()
-        if known is not None:
-            if known != one.sha256:
+        if one.name in known:
+            if known[one.name] != one.sha256:
                 raise ConflictError(f"{one.name} exists with other octets")
             continue
-        _supersede(connection, recording_id, one)
-        insert_if_absent(
-            connection,
-            STORED_OBJECT,
+        known[one.name] = one.sha256
+        if stored:
+            # Nothing to look for where a call is written down for the first time.
+            _supersede(connection, recording_id, one)
+        new = [(each, now and not _replaces(one, each)) for each, now in new]
+        new.append((one, True))
+    insert_if_absent(
+        connection,
+        STORED_OBJECT,
+        *(
             {
                 "recording_id": recording_id,
                 "name": one.name,
                 "size": one.size,
                 "sha256": one.sha256,
                 "media_type": one.media_type,
-                "is_current": True,
-            },
-        )
+                "is_current": is_current,
+            }
+            for one, is_current in new
+        ),
+    )
+
+
+def _digests(connection: Connection, recording_id: RecordingId) -> dict[str, str]:
+    """Return the digests of all objects that are known, by name."""
+    columns = STORED_OBJECT.c.name, STORED_OBJECT.c.sha256
+    found = connection.execute(
+        select(*columns).where(STORED_OBJECT.c.recording_id == recording_id)
+    )
+    return {row.name: row.sha256 for row in found}
+
+
+def _replaces(one: StoredObject, older: StoredObject) -> bool:
+    """Return whether *older* is no longer current because of *one*."""
+    if one.kind in _REVISED_KINDS:
+        same = one.media_type == older.media_type
+        return same and older.name.startswith(f"{one.kind}/")
+    return one.name.endswith(_RECOVERED) and older.name == (
+        one.name.removesuffix(_RECOVERED) + ".cut"
+    )
 
 
 def current_objects(

@@ -39,6 +39,7 @@ def _row(row: Row[*_Columns], wanted: tuple[str, ...]) -> RecordingRow:
         device_id=DeviceId(row.device_id) if row.device_id else None,
         workgroup_id=WorkgroupId(row.workgroup_id) if row.workgroup_id else None,
         agent_id=UserId(row.agent_id) if row.agent_id else None,
+        class_name=row.class_name,
         day=row.day.isoformat() if row.day else "",
         kid=KeyId(row.kid) if row.kid else None,
         size_bytes=row.size_bytes,
@@ -50,4 +51,6 @@ def _row(row: Row[*_Columns], wanted: tuple[str, ...]) -> RecordingRow:
         wanted=wanted,
         worker=row.worker,
         attempts=row.attempts,
+        held_since_ns=row.held_since_ns,
+        held_by=row.held_by or "",
     )

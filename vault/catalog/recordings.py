@@ -11,7 +11,7 @@ Left to others: the audit leaf of each change (the caller's room), who may read
 (`vault.access`), what the octets mean (`vault.sealing`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Unpack
 
 from sqlalchemy import Connection, Engine, func, select
@@ -304,6 +304,16 @@ class Recordings:
         if not rows:
             raise NotFoundError("no such recording")
         return rows[0]
+
+    def among(
+        self, scope: VisibilityScope, recordings: Collection[RecordingId]
+    ) -> Mapping[RecordingId, RecordingRow]:
+        """Return those of *recordings* that *scope* may know of."""
+        query = select(RECORDING).where(
+            RECORDING.c.id.in_(list(recordings)), visible(scope)
+        )
+        with reading(self._engine) as connection:
+            return {row.id: row for row in read_rows(connection, query)}
 
     def find(
         self,

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from vault.database.migrate import upgrade
 
-HEAD: Final = "0002"
+HEAD: Final = "0005"
 "The newest revision in ``migrations/versions``; a test holds it to that."
 
 _FOLDER: Final = Path(__file__).parent / "migrations"

@@ -57,16 +57,36 @@ class Criteria(TypedDict, total=False):
     state: RecordingState | Collection[RecordingState] | None
     agent_id: UserId | None
     workgroup_id: WorkgroupId | None
+    class_name: str | None
+    "Of this class: by their own, or by that of their workgroup."
+    class_workgroups: Collection[WorkgroupId]
+    "Goes with *class_name*: the workgroups whose calls have it."
     tokens: Sequence[Collection[IndexToken]]
     """Blind-index groups: any token of each group, and every group.  A party is
     one group with both sides and all months; an empty group matches nothing."""
 
 
 def visible(scope: VisibilityScope) -> ColumnElement[bool]:
-    """Return the condition that a row must meet to exist for *scope*."""
-    if not scope.workgroups:
-        return false()
-    return RECORDING.c.workgroup_id.in_(sorted(scope.workgroups))
+    """Return the condition that a row must meet to exist for *scope*.
+
+    It says in SQL what `VisibilityScope.covers` says of one row; a test holds them
+    to each other.
+    """
+    group, class_name = RECORDING.c.workgroup_id, RECORDING.c.class_name
+    if scope.everything:
+        return group.is_not(None)
+    ways: list[ColumnElement[bool]] = []
+    if scope.workgroups:
+        ways.append(group.in_(sorted(scope.workgroups)))
+    if scope.own:
+        ways.append(RECORDING.c.agent_id == scope.user_id)
+    if scope.classes:
+        ways.append(class_name.in_(sorted(scope.classes)))
+    if scope.class_workgroups:
+        ways.append(
+            and_(class_name.is_(None), group.in_(sorted(scope.class_workgroups)))
+        )
+    return and_(group.is_not(None), or_(*ways)) if ways else false()
 
 
 def matches(criteria: Criteria) -> ColumnElement[bool]:
@@ -87,6 +107,8 @@ def matches(criteria: Criteria) -> ColumnElement[bool]:
         terms.append(_is_id(RECORDING.c.agent_id, agent_id))
     if workgroup_id := criteria.get("workgroup_id"):
         terms.append(_is_id(RECORDING.c.workgroup_id, workgroup_id))
+    if (class_name := criteria.get("class_name")) is not None:
+        terms.append(_of_class(class_name, criteria.get("class_workgroups") or ()))
     terms.extend(_has_any(group) for group in criteria.get("tokens") or ())
     return and_(RECORDING.c.day.is_not(None), *terms)
 
@@ -95,6 +117,18 @@ def _is_id(column: Column[str], text: str) -> ColumnElement[bool]:
     # It may come from a query string; PostgreSQL takes no NUL, and its driver no
     # half of a surrogate pair.
     return column == text if text.isascii() and text.isprintable() else false()
+
+
+def _of_class(
+    class_name: str, workgroups: Collection[WorkgroupId]
+) -> ColumnElement[bool]:
+    return or_(
+        _is_id(RECORDING.c.class_name, class_name),
+        and_(
+            RECORDING.c.class_name.is_(None),
+            RECORDING.c.workgroup_id.in_(sorted(workgroups)),
+        ),
+    )
 
 
 def _has_any(group: Collection[IndexToken]) -> ColumnElement[bool]:

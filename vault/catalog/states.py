@@ -11,7 +11,8 @@ Another format for a recording that can be played already changes no state, so
 playback goes on meanwhile; so it does while a worker makes a recording anew because
 keys came late, and only the result moves it.
 
-Guarantees: a move that is not in the table raises; nothing leaves ``shredded``.
+Guarantees: a move that is not in the table raises; nothing leaves ``shredded``;
+nothing that is held expires or is shredded, and nobody does that without looking.
 
 Left to others: who may ask for a move, and when (`vault.catalog.recordings`).
 """
@@ -20,7 +21,7 @@ from enum import StrEnum, unique
 from types import MappingProxyType
 from typing import Final
 
-from vault.core.errors import ConflictError
+from vault.core.errors import ConflictError, RetentionHoldError
 from vault.core.flow import RecordingState as S
 
 
@@ -80,12 +81,27 @@ SETTLED: Final = PLAYABLE | {S.FAILED}
 "States in which a recording stays while a worker makes it anew."
 
 
-def next_state(state: S, event: Event) -> S:
+_ENDS: Final = frozenset({Event.EXPIRE, Event.SHRED})
+
+
+def next_state(state: S, event: Event, *, held: bool | None = None) -> S:
     """Return where *event* takes a recording that stands at *state*.
+
+    Args:
+        state: Where it stands.
+        event: What happens to it.
+        held: Whether it is under legal hold, read in the same transaction; whoever
+            lets a recording expire or shreds it has to look.
 
     Raises:
         ConflictError: The table has no such move.
+        RetentionHoldError: A held recording stays as it is.
     """
+    if event in _ENDS:
+        if held is None:
+            raise RuntimeError(f"{event}: nobody looked whether the recording is held")
+        if held:
+            raise RetentionHoldError("the recording is under legal hold")
     try:
         return _NEXT[state, event]
     except KeyError:

@@ -48,12 +48,17 @@ RECORDING: Final = Table(
     Column("state", String(16), nullable=False),
     Column("reason", String(32)),
     Column("held", Boolean, nullable=False, server_default=false()),
+    Column("held_since_ns", BigInteger),
+    # An actor as the trail spells it.
+    Column("held_by", String(128)),
     # These four are unknown while a call was shipped before it was opened here.
     Column("device_id", _ID),
     Column("workgroup_id", _ID),
     Column("day", Date),
     Column("kid", String(64)),
     Column("agent_id", _ID),
+    # None: that of its workgroup.
+    Column("class_name", String(32)),
     Column("size_bytes", BigInteger, nullable=False, server_default="0"),
     Column("duration_ms", BigInteger),
     Column("manifest_sha256", _SHA256_HEX),

@@ -92,6 +92,8 @@ class RecordingRow:
     "None, as the next four, until `Recordings.open` reached the database."
     workgroup_id: WorkgroupId | None
     agent_id: UserId | None
+    class_name: str | None
+    "None: that of its workgroup."
     day: str
     "UTC day of the start, or empty."
     kid: KeyId | None
@@ -107,6 +109,10 @@ class RecordingRow:
     worker: str | None
     attempts: int
     "Claims since the last success."
+    held_since_ns: int | None = None
+    "None while it is not held, or since before this was written down."
+    held_by: str = ""
+    "Who placed the hold: an actor as the trail spells it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
