@@ -7,7 +7,7 @@ decides has already been given the row through a scope.
 from typing import Protocol
 
 from vault.core.flow import RecordingState
-from vault.core.ids import RecordingId, WorkgroupId
+from vault.core.ids import RecordingId, UserId, WorkgroupId
 
 
 class Subject(Protocol):
@@ -21,6 +21,16 @@ class Subject(Protocol):
     @property
     def workgroup_id(self) -> WorkgroupId | None:
         """Whose it is; None belongs to nobody yet."""
+        ...
+
+    @property
+    def agent_id(self) -> UserId | None:
+        """Who was the agent, if one of the people was."""
+        ...
+
+    @property
+    def class_name(self) -> str | None:
+        """Its class; None for that of its workgroup."""
         ...
 
     @property

@@ -17,6 +17,8 @@ MAX_NAME: Final = 64
 
 _PUNCTUATION: Final = frozenset("._-@")
 _BLANKS: Final = re.compile(r"\s+")
+_OVERLOOKED: Final = "CMZ"
+"Major categories: controls and formats, marks, separators."
 
 
 def checked_name(text: str) -> str:
@@ -58,6 +60,19 @@ def name_key(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     # Folding may undo NFKC (U+0345, for one): the pair is stable the second time.
     return unicodedata.normalize("NFKC", folded).casefold()
+
+
+def guessing_key(text: str) -> str:
+    """Return what all spellings have in common that any source takes for one name.
+
+    Coarser than `name_key`: directories also overlook blanks, accents and invisible
+    characters (RFC 4518, section 2), and a guesser must win no fresh budget by them.
+    Two people who share a key share a budget, and nothing else.
+    """
+    bare = unicodedata.normalize("NFKD", name_key(text))
+    return "".join(
+        one for one in bare if unicodedata.category(one)[0] not in _OVERLOOKED
+    )
 
 
 def is_storable(text: str) -> bool:

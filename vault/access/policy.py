@@ -1,27 +1,32 @@
-"""Who may do what: permissions, roles, and the one function that grants media.
+"""Who may do what: people, sessions, and the one function that grants media.
 
 Guarantees:
-    * Deny by default: a role, a part or a state that no line here names gets
+    * Deny by default: a role, a right, a part or a state that nothing names gets
       nothing.
     * `decide` is the only maker of fresh grants and `scope_of` the only maker of
       scopes; who holds one of these values has been through here.
     * Forbidden and missing are the same error with the same words.
-    * Duties are apart: no role both administers and listens, or both reads the
-      trail and listens.  A person may be given two roles, and the trail says so.
 
-Left to others: SQL (`vault.catalog.search` applies a scope), storage of grants
-(`vault.access.grants`), the audit leaf of each decision (the caller's room).
+Left to others: the vocabulary (`vault.access.permissions`), SQL
+(`vault.catalog.search` applies a scope), storage of grants and what a class asks
+for besides (`vault.access.grants`), the audit leaf of each decision (the caller's
+room).
 
 Spec: docs/reference/permissions.md
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
-from types import MappingProxyType
 from typing import Final
 
 from vault.access.interfaces import Subject
+from vault.access.permissions import (
+    RIGHT_FOR,
+    ROLE_RIGHTS,
+    Permission,
+    Role,
+    ScopeKind,
+)
 from vault.core.clock import NS_PER_S
 from vault.core.errors import (
     AccessDeniedError,
@@ -29,6 +34,7 @@ from vault.core.errors import (
     NoMediaError,
     NotFoundError,
     NotReadyError,
+    StepUpRequiredError,
 )
 from vault.core.flow import (
     Actor,
@@ -44,71 +50,21 @@ from vault.core.ids import GrantId, UserId, WorkgroupId, new_id
 GRANT_TTL_S: Final = 300
 "Seconds that a grant lives without being used."
 
+CLOCK_SLACK_NS: Final = 5 * NS_PER_S
+"How far the clocks of two machines may be apart; what goes back further was set."
 
-@unique
-class Permission(StrEnum):
-    """What can be asked for, as ``resource:part:verb``.  Kept in alphabetical order."""
-
-    ACCESS_POLICY_EDIT = "access:policy:edit"
-    ACCESS_USER_EDIT = "access:user:edit"
-    AUDIT_TRAIL_EXPORT = "audit:trail:export"
-    AUDIT_TRAIL_READ = "audit:trail:read"
-    CALL_LIVE_LISTEN = "call:live:listen"
-    KEY_KEK_ROTATE = "key:kek:rotate"
-    RECORDING_HOLD_PLACE = "recording:hold:place"
-    RECORDING_HOLD_RELEASE = "recording:hold:release"
-    RECORDING_MEDIA_EXPORT = "recording:media:export"
-    RECORDING_MEDIA_PLAY = "recording:media:play"
-    RECORDING_METADATA_READ = "recording:metadata:read"
-    RECORDING_SCREEN_PLAY = "recording:screen:play"
-    SYSTEM_HEALTH_READ = "system:health:read"
+LOCAL: Final = "local"
+"Source of people whose password this vault checks itself."
 
 
-@unique
-class Role(StrEnum):
-    """A named set of permissions."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRight:
+    """A right beside the roles, valid now, its workgroups and classes resolved."""
 
-    AGENT = "agent"
-    SUPERVISOR = "supervisor"
-    OFFICER = "officer"
-    ADMINISTRATOR = "administrator"
-
-
-PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
-    {
-        # An agent is recorded; hearing oneself is a right of its own, not yet given.
-        Role.AGENT: frozenset(),
-        Role.SUPERVISOR: frozenset(
-            {
-                Permission.RECORDING_METADATA_READ,
-                Permission.RECORDING_MEDIA_PLAY,
-                Permission.RECORDING_SCREEN_PLAY,
-                Permission.RECORDING_MEDIA_EXPORT,
-            }
-        ),
-        Role.OFFICER: frozenset(
-            {Permission.AUDIT_TRAIL_READ, Permission.AUDIT_TRAIL_EXPORT}
-        ),
-        Role.ADMINISTRATOR: frozenset(
-            {
-                Permission.ACCESS_USER_EDIT,
-                Permission.ACCESS_POLICY_EDIT,
-                Permission.SYSTEM_HEALTH_READ,
-            }
-        ),
-    }
-)
-
-RIGHT_FOR: Final[Mapping[MediaPart, Permission]] = MappingProxyType(
-    {
-        MediaPart.AUDIO: Permission.RECORDING_MEDIA_PLAY,
-        # A waveform shows who spoke when: it needs the right to the sound.
-        MediaPart.PEAKS: Permission.RECORDING_MEDIA_PLAY,
-        MediaPart.SCREEN: Permission.RECORDING_SCREEN_PLAY,
-        # The capture is every packet as it came: it leaves the player's reach.
-        MediaPart.CAPTURE: Permission.RECORDING_MEDIA_EXPORT,
-    }
-)
+    permission: Permission
+    reach: VisibilityScope
+    is_emergency: bool = False
+    "It came of breaking the glass: nobody else has to agree."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,12 +75,40 @@ class Person:
     name: str
     roles: frozenset[Role]
     workgroups: frozenset[WorkgroupId]
+    "Those they belong to."
     disabled: bool = False
+    source: str = LOCAL
+    "Who checks their password: `LOCAL`, ``ldap``, ``oidc`` or ``plugin:<name>``."
+    below: frozenset[WorkgroupId] = frozenset()
+    "Descendants of *workgroups*."
+    rights: tuple[HeldRight, ...] = ()
+    "What was given to them, their workgroups or their roles besides."
+    limited_to: frozenset[Permission] | None = None
+    "All that their token may use of it; None for everything."
+    must_change_password: bool = False
+    lapsed: bool = False
+    "Their directory has not spoken for them lately: nothing of theirs works now."
+
+    @property
+    def may_enter(self) -> bool:
+        """Whether sessions and tokens of theirs count now."""
+        return not (self.disabled or self.lapsed)
 
     def holds(self, permission: Permission) -> bool:
-        """Whether any role of an enabled person has *permission*."""
-        return not self.disabled and any(
-            permission in PERMISSIONS[role] for role in self.roles
+        """Whether an enabled person has *permission* over anything at all."""
+        if not self.may_enter or (
+            self.limited_to is not None and permission not in self.limited_to
+        ):
+            return False
+        return any(permission in ROLE_RIGHTS[role] for role in self.roles) or any(
+            right.permission is permission for right in self.rights
+        )
+
+    def in_emergency(self, permission: Permission) -> bool:
+        """Whether they have broken the glass for *permission*."""
+        return self.holds(permission) and any(
+            right.is_emergency and right.permission is permission
+            for right in self.rights
         )
 
 
@@ -152,6 +136,14 @@ class Session:
     "Absolute end; an idle session ends earlier."
     csrf: str = field(default="", repr=False)
     "What unsafe requests by cookie must repeat; empty for tokens."
+    authenticated_ns: int = 0
+    "When the person last proved who they are; 0 for tokens, which never step up."
+    methods: tuple[str, ...] = ()
+    "How they did (RFC 8176): ``pwd``, ``otp``, ``hwk``, ``user``, …"
+    is_restricted: bool = False
+    "A second factor is required and missing: nothing but adding or giving one."
+    is_locked: bool = False
+    "Nobody has shown up for a while: nothing but proving again who it is, or leaving."
 
     @property
     def user_id(self) -> UserId:
@@ -182,11 +174,38 @@ class Session:
         )
 
 
-def scope_of(person: Person) -> VisibilityScope:
-    """Return which recordings *person* may know of: perhaps none, never all."""
-    if not person.holds(Permission.RECORDING_METADATA_READ):
-        return VisibilityScope(user_id=person.id, workgroups=frozenset())
-    return VisibilityScope(user_id=person.id, workgroups=person.workgroups)
+def scope_of(
+    person: Person, permission: Permission = Permission.RECORDING_METADATA_READ
+) -> VisibilityScope:
+    """Return over which recordings *person* has *permission*: perhaps none."""
+    scope = VisibilityScope(user_id=person.id)
+    # 1. Disabled, or beyond what the token may: nothing.
+    if not person.holds(permission):
+        return scope
+    # 2. What the roles reach.
+    for role in person.roles:
+        kind = ROLE_RIGHTS[role].get(permission)
+        if kind is not None:
+            scope = scope.joined(_reach_of_role(person, kind))
+    # 3. What was given besides.
+    for right in person.rights:
+        if right.permission is permission:
+            scope = scope.joined(right.reach)
+    return scope
+
+
+def _reach_of_role(person: Person, kind: ScopeKind) -> VisibilityScope:
+    match kind:
+        case ScopeKind.OWN:
+            return VisibilityScope(user_id=person.id, own=True)
+        case ScopeKind.WORKGROUP:
+            return VisibilityScope(
+                user_id=person.id, workgroups=person.workgroups | person.below
+            )
+        case ScopeKind.ALL:
+            return VisibilityScope(user_id=person.id, everything=True)
+        case ScopeKind.CLASS:  # no role is bound to a class
+            return VisibilityScope(user_id=person.id)
 
 
 def require(person: Person, permission: Permission) -> None:
@@ -197,6 +216,26 @@ def require(person: Person, permission: Permission) -> None:
     """
     if not person.holds(permission):
         raise AccessDeniedError(f"{permission} is not among your rights")
+
+
+def require_fresh(session: Session, *, now_ns: int, within_s: float) -> None:
+    """Insist on a recent proof of who it is.
+
+    Args:
+        session: From `Sessions.lookup` or `Tokens.lookup`, of this request.
+        now_ns: The time, in nanoseconds since the epoch.
+        within_s: How old the last proof may be, in seconds.
+
+    Raises:
+        StepUpRequiredError: The last proof is older, or in the future.
+    """
+    # A token can't prove anything again: making it took a fresh proof.
+    if session.kind is SessionKind.TOKEN:
+        return
+    age_ns = now_ns - session.authenticated_ns
+    # A clock that was put back must not make an old proof a new one.
+    if not -CLOCK_SLACK_NS <= age_ns < within_s * NS_PER_S:
+        raise StepUpRequiredError("prove again who you are, then ask again")
 
 
 def decide(
@@ -230,8 +269,12 @@ def decide(
     right = RIGHT_FOR.get(part)
     if right is None or not session.person.holds(right):
         raise NotFoundError("no such recording")
-    # 3. The person may know that the recording exists, and it is in their reach.
-    if subject.workgroup_id not in scope_of(session.person).workgroups:
+    # 3. The recording is within the reach of that very right.
+    if not scope_of(session.person, right).covers(
+        workgroup_id=subject.workgroup_id,
+        agent_id=subject.agent_id,
+        class_name=subject.class_name,
+    ):
         raise NotFoundError("no such recording")
     # 4. Only now may the answer depend on what the recording is.
     _refuse_by_state(subject.state)

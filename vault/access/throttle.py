@@ -4,13 +4,19 @@ An attempt is written down *before* the password is looked at, in a transaction
 of its own, and taken back when it was right.  So a hundred guesses in parallel
 count as a hundred, and a request that dies or is rolled back has still counted.
 
+Every way to guess at an account comes here: sign-in by page and by API, whatever
+source checks the password, one-time and recovery codes, unlocking, step-up.
+
 Guarantees:
     * At most `ThrottleConfig.per_name` wrong guesses per name and
       `ThrottleConfig.per_origin` per origin in any window, over all processes.
     * Names that do not exist are counted like names that do.
     * A refused attempt is not counted, so a lock lifts by itself.
+    * A browser in which the person signed in before has a budget of its own, as large
+      as a name's: strangers who use up the name's do not lock its owner out.
 
-Left to others: looking at the password (`vault.access.signin`).
+Left to others: looking at the password (`vault.access.signin`), devices that speak
+SIP or the fork API: no call waits for a database (`vault.core.budgets`).
 """
 
 import hashlib
@@ -20,7 +26,8 @@ from typing import Final
 
 from sqlalchemy import Column, Connection, Engine, delete, func, insert, select
 
-from vault.access.names import name_key
+from vault.access.known_devices import recognised
+from vault.access.names import guessing_key
 from vault.access.tables import SIGN_IN_ATTEMPT
 from vault.core.clock import NS_PER_S, Clock, system_clock_ns
 from vault.core.errors import ThrottledError
@@ -56,8 +63,14 @@ class Throttle:
         self._config = config or ThrottleConfig()
         self._clock = clock
 
-    def admit(self, name: str, origin: str) -> str:
+    def admit(self, name: str, origin: str, *, known_device: str = "") -> str:
         """Count one attempt for *name* from *origin* and let it go on.
+
+        Args:
+            name: As typed.
+            origin: Address of the peer, without port.
+            known_device: What the browser shows of an earlier sign-in, if anything;
+                checked here.
 
         Returns:
             The attempt, to be taken back by `forgive` if it was right.
@@ -66,8 +79,14 @@ class Throttle:
             ThrottledError: Too many wrong guesses; nothing was counted.
         """
         now_ns = self._clock()
-        name_digest = _digest("name", name_key(name[:_LONGEST_NAME]))
+        name = name[:_LONGEST_NAME]
+        name_digest = _digest("name", guessing_key(name))
         origin_digest = _digest("origin", _site(origin))
+        device = recognised(self._engine, name, known_device, now_ns=now_ns)
+        if device is not None:
+            # Neither strangers who use up the name, nor neighbours who use up the
+            # address, take anything from it.
+            name_digest = origin_digest = _digest("known-device", device)
         attempt = new_id()
         with transaction(self._engine) as connection:
             _one_at_a_time(connection, name_digest, origin_digest)
@@ -76,23 +95,10 @@ class Throttle:
                     SIGN_IN_ATTEMPT.c.at_ns <= now_ns - self._window_ns
                 )
             )
-            waits_ns = (
-                self._wait_ns(
-                    connection,
-                    SIGN_IN_ATTEMPT.c.name_digest,
-                    name_digest,
-                    self._config.per_name,
-                    now_ns,
-                ),
-                self._wait_ns(
-                    connection,
-                    SIGN_IN_ATTEMPT.c.origin_digest,
-                    origin_digest,
-                    self._config.per_origin,
-                    now_ns,
-                ),
+            wait_ns = self._longest_wait_ns(
+                connection, name_digest, origin_digest, now_ns
             )
-            if not any(waits_ns):
+            if not wait_ns:
                 connection.execute(
                     insert(SIGN_IN_ATTEMPT).values(
                         id=attempt,
@@ -101,10 +107,9 @@ class Throttle:
                         at_ns=now_ns,
                     )
                 )
-        if any(waits_ns):
+        if wait_ns:
             raise ThrottledError(
-                "too many sign-ins failed",
-                retry_after_s=max(waits_ns) // NS_PER_S + 1,
+                "too many sign-ins failed", retry_after_s=wait_ns // NS_PER_S + 1
             )
         return attempt
 
@@ -118,6 +123,20 @@ class Throttle:
     @property
     def _window_ns(self) -> int:
         return int(self._config.window_s * NS_PER_S)
+
+    def _longest_wait_ns(
+        self, connection: Connection, name: bytes, origin: bytes, now_ns: int
+    ) -> int:
+        """Return how long until name and origin both have room; 0 if they do."""
+        columns, config = SIGN_IN_ATTEMPT.c, self._config
+        return max(
+            self._wait_ns(
+                connection, columns.name_digest, name, config.per_name, now_ns
+            ),
+            self._wait_ns(
+                connection, columns.origin_digest, origin, config.per_origin, now_ns
+            ),
+        )
 
     def _wait_ns(
         self,

@@ -1,19 +1,22 @@
 """Personal access tokens: a person's script, without the person's password.
 
 Guarantees: shown once, kept as a digest, always with an end; a token has its
-owner's rights as they are now, and none of its own.
+owner's rights as they are now, or those of them that it was made with, and none of
+its own.
 
 Left to others: the audit leaves (the caller's room).
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from vault.access.credentials import SecretKind, new_secret, secret_digest
 from vault.access.names import checked_title, is_storable
-from vault.access.people import read_person
+from vault.access.people_reading import read_person
+from vault.access.permissions import Permission
 from vault.access.policy import Session, SessionKind
 from vault.access.tables import MEDIA_GRANT, TOKEN
 from vault.core.clock import NS_PER_S, Clock, system_clock_ns
@@ -23,8 +26,11 @@ from vault.database.engine import reading, transaction
 
 DEFAULT_TTL_S: Final = 90 * 86_400
 MAX_TTL_S: Final = 366 * 86_400
+MOST: Final = 100
+"Of one person."
 
 _TOUCH_EVERY_NS: Final = 60 * NS_PER_S
+_ORIGIN_LENGTH: Final = 64
 _REFUSED: Final = "the token is not valid"
 
 
@@ -38,7 +44,20 @@ class TokenListed:
     created_ns: int
     used_ns: int | None
     "Last use, to the minute; None if never."
+    used_from: str
+    "Address of the peer at the last use; empty if never."
     expires_ns: int
+    permissions: frozenset[Permission] | None
+    "All that it may use of what its owner may; None for everything."
+
+    def __str__(self) -> str:
+        """Return it as the trail seals it."""
+        limits = (
+            "everything"
+            if self.permissions is None
+            else ", ".join(sorted(self.permissions))
+        )
+        return f"{self.name}; may: {limits}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +76,29 @@ class Tokens:
         self._clock = clock
 
     def add(
-        self, user_id: UserId, name: str, *, ttl_s: float = DEFAULT_TTL_S
+        self,
+        user_id: UserId,
+        name: str,
+        *,
+        ttl_s: float = DEFAULT_TTL_S,
+        permissions: Collection[Permission] | None = None,
     ) -> TokenAdded:
         """Make a token for somebody.
 
+        Args:
+            user_id: Whose.
+            name: What it is for.
+            ttl_s: How long it lives, in seconds.
+            permissions: All that it may use; None for whatever the owner may.
+
         Raises:
-            InvalidInputError: Not a name, or a life of 0 s or beyond 366 days.
-            ConflictError: The person is disabled.
+            InvalidInputError: Not a name, a life of 0 s or beyond 366 days, or a
+                permission that the owner does not hold.
+            ConflictError: The person is disabled, or has enough of them.
             NotFoundError: Nobody has that id.
         """
+        if permissions is not None and not permissions:
+            raise InvalidInputError("a token without permissions is no use")
         if not 1 <= ttl_s <= MAX_TTL_S:
             raise InvalidInputError("a token lives 1 second to 366 days")
         now_ns = self._clock()
@@ -76,11 +109,19 @@ class Tokens:
             name=checked_title(name),
             created_ns=now_ns,
             used_ns=None,
+            used_from="",
             expires_ns=now_ns + int(ttl_s * NS_PER_S),
+            permissions=None if permissions is None else frozenset(permissions),
         )
         with transaction(self._engine) as connection:
-            if read_person(connection, user_id).disabled:
+            person = read_person(connection, user_id, now_ns=now_ns)
+            if person.disabled:
                 raise ConflictError("the account is disabled")
+            connection.execute(delete(TOKEN).where(TOKEN.c.expires_ns <= now_ns))
+            if _count(connection, user_id) >= MOST:
+                raise ConflictError(f"one person has {MOST} tokens at most: revoke one")
+            if not all(person.holds(one) for one in listed.permissions or ()):
+                raise InvalidInputError("a token may do no more than its owner")
             connection.execute(
                 insert(TOKEN).values(
                     id=listed.id,
@@ -89,12 +130,13 @@ class Tokens:
                     name=listed.name,
                     created_ns=listed.created_ns,
                     expires_ns=listed.expires_ns,
+                    permissions=" ".join(sorted(listed.permissions or ())),
                 )
             )
         return TokenAdded(listed=listed, secret=secret)
 
-    def lookup(self, secret: str) -> Session:
-        """Return the session that *secret* stands for, and note its use.
+    def lookup(self, secret: str, *, origin: str = "") -> Session:
+        """Return the session that *secret* stands for, and note its use from *origin*.
 
         Raises:
             NotAuthenticatedError: No such token, expired, or its owner disabled.
@@ -106,20 +148,32 @@ class Tokens:
             ).first()
             if row is None or now_ns >= row.expires_ns:
                 raise NotAuthenticatedError(_REFUSED)
-            person = read_person(connection, UserId(row.user_id))
-        if person.disabled:
+            person = read_person(connection, UserId(row.user_id), now_ns=now_ns)
+        if not person.may_enter:
             raise NotAuthenticatedError(_REFUSED)
         if row.used_ns is None or now_ns - row.used_ns >= _TOUCH_EVERY_NS:
             with transaction(self._engine) as connection:
                 connection.execute(
-                    update(TOKEN).where(TOKEN.c.id == row.id).values(used_ns=now_ns)
+                    update(TOKEN)
+                    .where(TOKEN.c.id == row.id)
+                    .values(used_ns=now_ns, used_from=origin[:_ORIGIN_LENGTH])
                 )
         return Session(
             id=row.id,
-            person=person,
+            person=replace(person, limited_to=_limits(row.permissions)),
             kind=SessionKind.TOKEN,
             expires_ns=row.expires_ns,
         )
+
+    def owner_of(self, token_id: str) -> UserId | None:
+        """Return whose token it is; None where there is none."""
+        if not is_storable(token_id):
+            return None
+        with reading(self._engine) as connection:
+            found = connection.scalar(
+                select(TOKEN.c.user_id).where(TOKEN.c.id == token_id)
+            )
+        return None if found is None else UserId(found)
 
     def revoke(self, token_id: str, *, user_id: UserId | None = None) -> bool:
         """End a token and its grants; with *user_id*, only that person's.
@@ -153,7 +207,25 @@ class Tokens:
                     name=row.name,
                     created_ns=row.created_ns,
                     used_ns=row.used_ns,
+                    used_from=row.used_from,
                     expires_ns=row.expires_ns,
+                    permissions=_limits(row.permissions),
                 )
                 for row in connection.execute(query)
             )
+
+
+def _count(connection: Connection, user_id: UserId) -> int:
+    count = select(func.count()).select_from(TOKEN).where(TOKEN.c.user_id == user_id)
+    return connection.execute(count).scalar_one()
+
+
+def _limits(kept: str) -> frozenset[Permission] | None:
+    """Return what a token was limited to; a permission of another version is none."""
+    known = {str(one) for one in Permission}
+    names = kept.split()
+    return (
+        frozenset(Permission(name) for name in names if name in known)
+        if names
+        else None
+    )

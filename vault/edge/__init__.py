@@ -1,0 +1,1 @@
+"""What both HTTP listeners refuse before a route is looked at, and from whom."""
