@@ -8,8 +8,7 @@ A checkpoint is three lines of text, signed as a C2SP signed note:
                                  (empty line)
     — NAME base64(key id (4) ‖ Ed25519 signature (64))
 
-    key id = SHA-256(NAME ‖ 0x0A ‖ 0x01 ‖ public key)[:4]
-    verifier key = NAME+hex(key id)+base64(0x01 ‖ public key (32))
+    the type of its keys (`vault.audit.notes`) is 1: what is signed is the text
 
 Guarantees:
     * `Verifier.open` returns text only below a valid signature of that key.
@@ -21,11 +20,7 @@ checkpoint with an older one (`vault.audit.tree`).
 Spec: https://c2sp.org/signed-note, https://c2sp.org/tlog-checkpoint
 """
 
-import base64
-import binascii
-import hashlib
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -35,18 +30,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 
+from vault.audit import notes
 from vault.audit.tree import HASH_SIZE
-from vault.core.errors import InvalidInputError, TrailBrokenError
+from vault.core.errors import TrailBrokenError
 from vault.core.secrets import SecretBytes
 
 _ED25519: Final = b"\x01"
-_KEY_SIZE: Final = 32
-_KEY_ID_SIZE: Final = 4
-_MAX_SIGNATURES: Final = 64
-_MAX_NOTE_CHARS: Final = 65_536
 _BODY_LINES: Final = 3
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
-_KEY_ID: Final = re.compile(r"[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +50,7 @@ class Checkpoint:
     root: bytes
 
     def __str__(self) -> str:
-        return f"{self.origin}\n{self.size}\n{_base64(self.root)}\n"
+        return f"{self.origin}\n{self.size}\n{notes.to_base64(self.root)}\n"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -74,7 +65,7 @@ class Checkpoint:
         if len(lines) <= _BODY_LINES or lines[-1] or not all(lines[:-1]):
             raise TrailBrokenError("not a checkpoint")
         origin, size, root = lines[:_BODY_LINES]
-        digest = _unbase64(root)
+        digest = notes.from_base64(root)
         if not _SIZE.fullmatch(size) or len(digest) != HASH_SIZE:
             raise TrailBrokenError("not a checkpoint")
         return cls(origin=origin, size=int(size), root=digest)
@@ -86,8 +77,7 @@ class Checkpoint:
         Raises:
             TrailBrokenError: Not a signed checkpoint.
         """
-        text, _ = _parse_note(note)
-        return cls.parse(text)
+        return cls.parse(notes.Note.parse(note).text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,18 +88,16 @@ class Verifier:
     public_key: bytes
 
     def __post_init__(self) -> None:
-        if not _is_key_name(self.name) or len(self.public_key) != _KEY_SIZE:
+        if not notes.is_key_name(self.name) or len(self.public_key) != notes.KEY_SIZE:
             raise ValueError("not a verifier key")
 
     @property
     def key_id(self) -> bytes:
         """The four octets that tell keys of one name apart."""
-        spelled = self.name.encode() + b"\n" + _ED25519 + self.public_key
-        return hashlib.sha256(spelled).digest()[:_KEY_ID_SIZE]
+        return notes.key_id_of(self.name, _ED25519, self.public_key)
 
     def __str__(self) -> str:
-        key = _base64(_ED25519 + self.public_key)
-        return f"{self.name}+{self.key_id.hex()}+{key}"
+        return notes.spell_key(self.name, _ED25519, self.public_key)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -118,21 +106,8 @@ class Verifier:
         Raises:
             InvalidInputError: Not an Ed25519 verifier key.
         """
-        # The base64 may hold "+", names may not.
-        parts = text.strip().split("+", 2)
-        if len(parts) != len(("name", "key id", "key")):
-            raise InvalidInputError("not a verifier key")
-        name, key_id, encoded = parts
-        try:
-            key = _unbase64(encoded)
-        except TrailBrokenError:
-            raise InvalidInputError("not a verifier key") from None
-        if key[:1] != _ED25519 or len(key) != 1 + _KEY_SIZE or not _is_key_name(name):
-            raise InvalidInputError("not an Ed25519 verifier key")
-        verifier = cls(name=name, public_key=key[1:])
-        if not _KEY_ID.fullmatch(key_id) or verifier.key_id.hex() != key_id:
-            raise InvalidInputError("the verifier key does not match its own id")
-        return verifier
+        name, public_key = notes.parse_key(text, _ED25519)
+        return cls(name=name, public_key=public_key)
 
     def open(self, note: str) -> str:
         """Return the text of *note*, which this key has signed.
@@ -145,25 +120,21 @@ class Verifier:
 
         Spec: https://c2sp.org/signed-note
         """
-        text, signatures = _parse_note(note)
+        read = notes.Note.parse(note)
         # 1. Find the signatures that claim to be ours: by name and key id.
-        ours = [
-            signature
-            for name, key_id, signature in signatures
-            if name == self.name and key_id == self.key_id
-        ]
+        ours = read.signed_as(self.name, self.key_id)
         if not ours:
             raise TrailBrokenError(f"the note is not signed by {self.name}")
         # 2. All of them must verify: a wrong one condemns the whole note.
         public_key = Ed25519PublicKey.from_public_bytes(self.public_key)
         for signature in ours:
             try:
-                public_key.verify(signature, text.encode())
+                public_key.verify(signature, read.text.encode())
             except InvalidSignature:
                 raise TrailBrokenError(
                     f"the signature of {self.name} is wrong"
                 ) from None
-        return text
+        return read.text
 
     def open_checkpoint(self, note: str, *, origin: str | None = None) -> Checkpoint:
         """Return the checkpoint in *note*, signed by this key.
@@ -207,62 +178,15 @@ class Signer:
         Raises:
             ValueError: The text does not end in a newline, or holds controls.
         """
-        if not _is_note_text(text):
+        if not notes.is_note_text(text):
             raise ValueError("not the text of a note")
-        signature = self._key.sign(text.encode())
-        encoded = _base64(self.verifier.key_id + signature)
-        return f"{text}\n\u2014 {self.verifier.name} {encoded}\n"
+        line = notes.SignatureLine(
+            name=self.verifier.name,
+            key_id=self.verifier.key_id,
+            signature=self._key.sign(text.encode()),
+        )
+        return str(notes.Note(text=text, signatures=(line,)))
 
     def sign_checkpoint(self, checkpoint: Checkpoint) -> str:
         """Return *checkpoint* as a signed note."""
         return self.sign(str(checkpoint))
-
-
-def _parse_note(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
-    if len(note) > _MAX_NOTE_CHARS or not note.endswith("\n"):
-        raise TrailBrokenError("not a signed note")
-    head, found, tail = note.rpartition("\n\n")
-    text = head + "\n"
-    lines = tail.removesuffix("\n").split("\n")
-    if not found or not _is_note_text(text) or len(lines) > _MAX_SIGNATURES:
-        raise TrailBrokenError("not a signed note")
-    return text, [_parse_signature(line) for line in lines]
-
-
-def _parse_signature(line: str) -> tuple[str, bytes, bytes]:
-    parts = line.split(" ")
-    if len(parts) != len(("dash", "name", "blob")) or parts[0] != "\u2014":
-        raise TrailBrokenError("not a signature line")
-    _, name, encoded = parts
-    blob = _unbase64(encoded)
-    if not _is_key_name(name) or len(blob) <= _KEY_ID_SIZE:
-        raise TrailBrokenError("not a signature line")
-    return name, blob[:_KEY_ID_SIZE], blob[_KEY_ID_SIZE:]
-
-
-def _is_note_text(text: str) -> bool:
-    if not text.endswith("\n"):
-        return False
-    return all(char == "\n" or unicodedata.category(char) != "Cc" for char in text)
-
-
-def _is_key_name(name: str) -> bool:
-    return bool(name) and not any(
-        char == "+" or char.isspace() or unicodedata.category(char)[0] == "C"
-        for char in name
-    )
-
-
-def _base64(octets: bytes) -> str:
-    return base64.b64encode(octets).decode()
-
-
-def _unbase64(text: str) -> bytes:
-    """Read base64 that has one spelling only: padded, no stray bits or blanks."""
-    try:
-        octets = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise TrailBrokenError("not base64") from None
-    if _base64(octets) != text:
-        raise TrailBrokenError("not base64 in its one spelling")
-    return octets

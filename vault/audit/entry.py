@@ -33,31 +33,65 @@ MAX_ENTRY_BYTES: Final = 65_535
 class Action(StrEnum):
     """What can happen, as ``object.part.verb``.  Kept in alphabetical order."""
 
+    ACCESS_ADDRESS_ADDED = "access.address.added"
+    ACCESS_ADDRESS_REMOVED = "access.address.removed"
+    ACCESS_APPROVAL_APPROVED = "access.approval.approved"
+    ACCESS_APPROVAL_REFUSED = "access.approval.refused"
+    ACCESS_APPROVAL_REQUESTED = "access.approval.requested"
+    ACCESS_APPROVAL_USED = "access.approval.used"
+    ACCESS_CLASS_REMOVED = "access.class.removed"
+    ACCESS_CLASS_SET = "access.class.set"
     ACCESS_DEVICE_ADDED = "access.device.added"
     ACCESS_DEVICE_CHANGED = "access.device.changed"
     ACCESS_DEVICE_REVOKED = "access.device.revoked"
+    ACCESS_EMERGENCY_ENDED = "access.emergency.ended"
+    ACCESS_EMERGENCY_OPENED = "access.emergency.opened"
+    ACCESS_EXTENSION_REMOVED = "access.extension.removed"
+    ACCESS_EXTENSION_SET = "access.extension.set"
+    ACCESS_FACTOR_ADDED = "access.factor.added"
+    ACCESS_FACTOR_REFUSED = "access.factor.refused"
+    ACCESS_FACTOR_REMOVED = "access.factor.removed"
+    ACCESS_FACTOR_RESET = "access.factor.reset"
+    ACCESS_FACTOR_SPENT = "access.factor.spent"
     ACCESS_REFUSED = "access.refused"
+    ACCESS_RIGHT_GIVEN = "access.right.given"
+    ACCESS_RIGHT_REVOKED = "access.right.revoked"
     ACCESS_SESSION_ENDED = "access.session.ended"
+    ACCESS_SESSION_LOCKED = "access.session.locked"
     ACCESS_SESSION_OPENED = "access.session.opened"
     ACCESS_SESSION_REFUSED = "access.session.refused"
+    ACCESS_SESSION_RENEWED = "access.session.renewed"
     ACCESS_TOKEN_ADDED = "access.token.added"  # noqa: S105 - the name of an event
     ACCESS_TOKEN_REVOKED = "access.token.revoked"  # noqa: S105 - as above
+    ACCESS_USER_ACTIVATED = "access.user.activated"
     ACCESS_USER_ADDED = "access.user.added"
     ACCESS_USER_CHANGED = "access.user.changed"
     ACCESS_USER_DISABLED = "access.user.disabled"
+    ACCESS_USER_ENABLED = "access.user.enabled"
     ACCESS_WORKGROUP_ADDED = "access.workgroup.added"
+    ACCESS_WORKGROUP_CHANGED = "access.workgroup.changed"
     AUDIT_LOG_CREATED = "audit.log.created"
+    AUDIT_LOG_SUCCEEDED = "audit.log.succeeded"
+    AUDIT_STREAM_FAILED = "audit.stream.failed"
+    AUDIT_STREAM_REWOUND = "audit.stream.rewound"
+    AUDIT_STREAM_STARTED = "audit.stream.started"
+    AUDIT_TEXT_READ = "audit.text.read"
+    AUDIT_TRAIL_BROKEN = "audit.trail.broken"
     AUDIT_TRAIL_EXPORTED = "audit.trail.exported"
     AUDIT_TRAIL_READ = "audit.trail.read"
     KEY_KEK_ADDED = "key.kek.added"
     KEY_ROSTER_SIGNED = "key.roster.signed"
+    PROCESS_RECONFIGURED = "process.reconfigured"
     PROCESS_STARTED = "process.started"
     PROCESS_STOPPED = "process.stopped"
     RECORDING_CAPTURED = "recording.captured"
     RECORDING_CHANGED = "recording.changed"
+    RECORDING_CLASSIFIED = "recording.classified"
     RECORDING_DAMAGED = "recording.damaged"
     RECORDING_EXPORTED = "recording.exported"
     RECORDING_FAILED = "recording.failed"
+    RECORDING_HOLD_PLACED = "recording.hold.placed"
+    RECORDING_HOLD_RELEASED = "recording.hold.released"
     RECORDING_KEY_RELEASED = "recording.key.released"
     RECORDING_LISTED = "recording.listed"
     RECORDING_METADATA_READ = "recording.metadata.read"
@@ -86,43 +120,82 @@ Detail = Mapping[str, str | int]
 # Nothing here can hold a phone number, a name or a password by accident:
 # slugs, ids and digests have closed alphabets, counts are integers.
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,63}")
+_SLUGS: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,199}")
 _HEX: Final = re.compile(r"[0-9a-f]{8,128}")
 _TIME: Final = re.compile(r"[0-9TZ:.-]{7,35}")
+_SPANS: Final = re.compile(r"[0-9][0-9:,-]{0,127}")
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ ,+-]{0,127}")
+_LOG: Final = re.compile(r"[!-*,-~]{1,110}")
 _COUNT: Final = None
 
 DETAIL_MEMBERS: Final = MappingProxyType(
     {
         "addendum_sha256": _HEX,
-        "allowances": _SLUG,
+        "allowances": _SLUGS,
+        "approval": _SLUG,
         "bytes": _COUNT,
+        "class": _SLUG,
         "count": _COUNT,
         "cut_sha256": _HEX,
         "device": _SLUG,
-        "ended": _SLUG,
-        "fields": _SLUG,
+        "entry": _COUNT,
+        "extension": _SLUG,
+        "factor": _SLUG,
+        "fields": _SLUGS,
         "format": _SLUG,
+        "given": _SLUG,
         "grant": _SLUG,
+        "heard": _SPANS,
+        "holder": _SLUG,
         "how": _SLUG,
         "kid": _HEX,
+        "kind": _SLUG,
+        "listener": _SLUG,
         "manifest_sha256": _HEX,
+        "methods": _SLUGS,
         "month": _TIME,
         "object": _SLUG,
         "part": _SLUG,
-        "purpose": _SLUG,
+        "permission": _SLUG,
+        "permissions": _SLUGS,
+        "predecessor": _LOG,
         "process": _SLUG,
         "protection": _SLUG,
+        "purpose": _SLUG,
         "ranges": _WORD,
-        "revision": _COUNT,
+        "restored_root": _HEX,
+        "restored_size": _COUNT,
         "role": _SLUG,
         "rows": _COUNT,
+        "rule": _SLUG,
+        "scope": _SLUG,
+        "session": _SLUG,
+        "settings_sha256": _HEX,
         "sha256": _HEX,
+        "signed_root": _HEX,
+        "signed_size": _COUNT,
         "size": _COUNT,
+        "source": _SLUG,
         "state": _SLUG,
+        "status": _COUNT,
         "token": _SLUG,
+        "until": _TIME,
         "user": _SLUG,
         "version": _WORD,
         "workgroup": _SLUG,
+    }
+)
+
+
+# What rooms fill in beside the detail: no blank, no ``+``, nothing that anybody typed.
+_MEMBERS: Final = MappingProxyType(
+    {
+        "session": re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"),
+        "origin": re.compile(r"[A-Za-z0-9:][A-Za-z0-9.:%_-]{0,63}"),
+        "recording": re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}"),
+        "right": _SLUG,
+        "reason": _SLUG,
+        "source": _SLUG,
     }
 )
 
@@ -139,7 +212,9 @@ class Draft:
     reason: str = ""
     "A slug that the vault chose; text of a person goes into *text*."
     detail: Detail = field(default_factory=lambda: MappingProxyType({}))
-    text: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    text: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False
+    )
     "Free text by field name: sealed beside the log, erasable."
     source: str = ""
     "For entries delivered late: which tap wrote them first."
@@ -200,7 +275,9 @@ def compose(
         "reason": draft.reason,
         "source": draft.source,
     }
-    members.update({name: text for name, text in optional.items() if text})
+    members.update(
+        {name: _shaped(name, text) for name, text in optional.items() if text}
+    )
     if draft.source:
         members["seq"] = draft.source_seq
     if draft.occurred_ns:
@@ -215,6 +292,13 @@ def compose(
     if len(bytes(entry)) > MAX_ENTRY_BYTES:
         raise InvalidInputError("the entry is too long")
     return entry
+
+
+def _shaped(name: str, text: str) -> str:
+    """Return a member that rooms fill in, if it is a word of the vault's own."""
+    if not _MEMBERS[name].fullmatch(text):
+        raise InvalidInputError(f"{name!r} has the wrong shape")
+    return text
 
 
 def _checked(name: str, value: str | int) -> str | int:

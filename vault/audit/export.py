@@ -21,47 +21,36 @@ Spec: docs/reference/formats/audit-export.md
 
 import base64
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
 from vault.audit.checkpoint import Checkpoint
+from vault.audit.continuity import consistency
 from vault.audit.query import EVERYTHING, TrailQuery
-from vault.audit.reading import StoredEntry, TrailReader
+from vault.audit.source import StoredEntry, TrailSource
+from vault.audit.statement import ExportSummary
 from vault.core import canonical
-from vault.core.canonical import JsonObject
+from vault.core.canonical import JsonObject, JsonValue
 from vault.core.errors import ConflictError, InvalidInputError, TrailBrokenError
 
 KIND: Final = "audit-export"
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_MARKS: Final = 4096
 "Marks in one export at most: a signature each, checked by the verifier."
 
 Progress = Callable[[int, int], None]
-"Told rows done and rows in all, about every thousand rows."
+"Told rows done and rows in all, every `PROGRESS_EVERY` rows."
 
-_PROGRESS_EVERY: Final = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportSummary:
-    """What was written."""
-
-    rows: int
-    size: int
-    "Entries in the log that the checkpoint stands for."
-    bytes: int
-    sha256: str
-    checkpoint: str
-    "The signed note; keep it, and ask for consistency with it next time."
+PROGRESS_EVERY: Final = 1000
 
 
 def export_jsonl(
-    reader: TrailReader,
+    reader: TrailSource,
     out: BinaryIO,
     *,
     query: TrailQuery = EVERYTHING,
     previous: str | None = None,
+    cosigned: str | None = None,
     progress: Progress | None = None,
 ) -> ExportSummary:
     """Write the log, or what *query* selects of it, to *out*.
@@ -72,50 +61,48 @@ def export_jsonl(
         query: Which entries.
         previous: An earlier checkpoint (signed note) of this log, to prove that
             the log only grew since.
+        cosigned: A checkpoint with cosignatures of witnesses, to be put at the end
+            with the proof that it is of this log; left out where it is not.
         progress: Told how far it is.
 
     Raises:
-        TrailBrokenError: The log has no checkpoint, or lacks a node of a proof.
-        ConflictError: *previous* is of another log, or of a larger one.
+        TrailBrokenError: The log has no checkpoint, lacks a node of a proof, or is
+            not the one that *previous* was signed for.
+        ConflictError: *previous* is of another log.
     """
     note = reader.checkpoint()
-    checkpoint = Checkpoint.unverified(note)
-    export = _Export(reader, out, checkpoint, query)
-    consistency = None if previous is None else export.consistency(previous)
-    rows = checkpoint.size
-    if query != EVERYTHING:
-        rows = reader.count(query, size=checkpoint.size)
-    header: JsonObject = {
-        "callvault": KIND,
-        "checkpoint": note,
-        "origin": checkpoint.origin,
-        "query": query.members(),
-        "rows": rows,
-        "size": checkpoint.size,
-        "v": VERSION,
-    }
-    export.line(header)
-    for stored in reader.stream(0, checkpoint.size, query=query):
+    export = _Export(reader, out, note, query)
+    # First of all: where the log does not go on from it, nothing is written.
+    proof = None if previous is None else consistency(reader, note, previous)
+    witnessed = None if cosigned is None else _witnessed(reader, note, cosigned)
+    rows = export.header()
+    for stored in export.stream():
         export.entry(stored)
-        if progress is not None and export.rows % _PROGRESS_EVERY == 0:
+        if progress is not None and export.rows % PROGRESS_EVERY == 0:
             progress(export.rows, rows)
-    footer: JsonObject = {
-        "checkpoint": note,
-        "marks": export.marks,
-        "rows": export.rows,
-    }
-    if consistency is not None:
-        footer["consistency"] = consistency
-    export.line(footer)
+    export.footer(proof, witnessed)
     if progress is not None:
         progress(export.rows, rows)
     return ExportSummary(
+        query=query.members(),
         rows=export.rows,
-        size=checkpoint.size,
+        size=export.size,
         bytes=export.bytes,
         sha256=export.digest.hexdigest(),
         checkpoint=note,
+        consistency=proof,
+        first_time=export.times[0],
+        last_time=export.times[1],
     )
+
+
+def _witnessed(reader: TrailSource, note: str, cosigned: str) -> JsonValue:
+    try:
+        return consistency(reader, note, cosigned)
+    except (ConflictError, TrailBrokenError):
+        # Whoever asks for witnesses misses them, and the auditor has raised the
+        # alarm: what is here to be exported is evidence all the more.
+        return None
 
 
 class _Export:
@@ -123,21 +110,67 @@ class _Export:
 
     def __init__(
         self,
-        reader: TrailReader,
+        reader: TrailSource,
         out: BinaryIO,
-        checkpoint: Checkpoint,
+        note: str,
         query: TrailQuery,
     ) -> None:
         self._reader = reader
         self._out = out
-        self._checkpoint = checkpoint
+        self._note = note
+        checkpoint = self._checkpoint = Checkpoint.unverified(note)
+        self._query = query
         self._selected = query != EVERYTHING
-        self._spacing = -(-checkpoint.size // MAX_MARKS) or 1
-        self._mark = None if self._selected else self._next_mark(self._spacing)
+        spacing = -(-checkpoint.size // MAX_MARKS) or 1
+        self._marks: Iterator[tuple[int, str]] = iter(())
+        if not self._selected:
+            self._marks = reader.marks(spacing, spacing=spacing, below=checkpoint.size)
+        self._mark = next(self._marks, None)
         self.rows = 0
         self.marks = 0
         self.bytes = 0
         self.digest = hashlib.sha256()
+        self.times = ("", "")
+        "Of the first and the last row, as far as they can be read."
+
+    @property
+    def size(self) -> int:
+        return self._checkpoint.size
+
+    def header(self) -> int:
+        """Write the first line; return how many rows will follow."""
+        rows = self.size
+        if self._selected:
+            rows = self._reader.count(self._query, size=self.size)
+        self.line(
+            {
+                "callvault": KIND,
+                "checkpoint": self._note,
+                "origin": self._checkpoint.origin,
+                "query": self._query.members(),
+                "rows": rows,
+                "size": self.size,
+                "v": VERSION,
+            }
+        )
+        return rows
+
+    def stream(self) -> Iterator[StoredEntry]:
+        proofs_at = self.size if self._selected else 0
+        return self._reader.stream(0, self.size, query=self._query, proofs_at=proofs_at)
+
+    def footer(self, proof: JsonValue, witnessed: JsonValue) -> None:
+        members: JsonObject = {
+            "checkpoint": self._note,
+            "marks": self.marks,
+            "rows": self.rows,
+            "v": VERSION,
+        }
+        if proof is not None:
+            members["consistency"] = proof
+        if witnessed is not None:
+            members["witnessed"] = witnessed
+        self.line(members)
 
     def line(self, members: JsonObject) -> None:
         octets = canonical.dumps(members) + b"\n"
@@ -151,30 +184,19 @@ class _Export:
             "leaf": _base64(stored.leaf or b""),
         }
         try:
-            members["entry"] = canonical.parse(stored.octets)
+            entry = canonical.parse(stored.octets)
         except InvalidInputError:
             # Never written by us: shown as it is, for the verifier to refuse.
             members["octets"] = _base64(stored.octets)
+        else:
+            members["entry"] = entry
+            time = str(entry.get("time", ""))
+            self.times = (self.times[0] or time, time)
         if self._selected:
-            proof = self._reader.inclusion_proof(stored.index, self._checkpoint.size)
-            members["proof"] = [_base64(digest) for digest in proof]
+            members["proof"] = [_base64(digest) for digest in stored.proof]
         self.line(members)
         self.rows += 1
         self._mark_after(stored.index)
-
-    def consistency(self, previous: str) -> JsonObject:
-        old = Checkpoint.unverified(previous)
-        if old.origin != self._checkpoint.origin:
-            raise ConflictError("the earlier checkpoint is of another log")
-        if old.size > self._checkpoint.size:
-            raise TrailBrokenError(
-                f"the log has {self._checkpoint.size} entries, and the earlier "
-                f"checkpoint stands for {old.size}"
-            )
-        proof: list[bytes] = []
-        if old.size > 0:
-            proof = self._reader.consistency_proof(old.size, self._checkpoint.size)
-        return {"previous": previous, "proof": [_base64(one) for one in proof]}
 
     def _mark_after(self, index: int) -> None:
         while self._mark is not None and self._mark[0] <= index + 1:
@@ -183,12 +205,7 @@ class _Export:
             if size == index + 1:
                 self.line({"mark": note})
                 self.marks += 1
-            self._mark = self._next_mark(size + self._spacing)
-
-    def _next_mark(self, at_least: int) -> tuple[int, str] | None:
-        return self._reader.next_checkpoint(
-            at_least=at_least, below=self._checkpoint.size
-        )
+            self._mark = next(self._marks, None)
 
 
 def _base64(octets: bytes) -> str:

@@ -24,34 +24,28 @@ appends are batched (`vault.warden`).  Only the warden imports this module.
 
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from sqlalchemy import Connection, Engine, func, select, text, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Engine, update
 
 from vault.audit import mark as marks
 from vault.audit import tree
 from vault.audit.checkpoint import Checkpoint, Signer
-from vault.audit.commit import (
-    Texts,
-    insert_entries,
-    insert_texts,
-    insert_tree,
-    swap_head,
-)
+from vault.audit.commit import Growth, Texts, write_commit
 from vault.audit.entry import MAX_ENTRY_BYTES, Action, Draft, Entry, compose
+from vault.audit.head import require_growth, verified_head
 from vault.audit.mark import Mark, WriterLock
-from vault.audit.rows import checkpoint_of, head_of, indexed_columns, nodes_of
+from vault.audit.presence import Presence
+from vault.audit.rows import head_of, indexed_columns
 from vault.audit.schema import upgrade_audit
-from vault.audit.tables import log_entry, log_probe, log_text
+from vault.audit.succession import newest_mark
+from vault.audit.tables import log_probe, log_text
 from vault.core.clock import Clock, rfc3339, system_clock_ns
 from vault.core.errors import (
     AuditUnavailableError,
     ConflictError,
-    DatabaseUnavailableError,
     InvalidInputError,
     TrailBrokenError,
 )
@@ -59,7 +53,6 @@ from vault.core.flow import Actor, ActorKind, Caller
 from vault.core.ids import new_id
 from vault.database.engine import reading, transaction
 
-_ADVISORY_LOCK: Final = 0x0CA11_A0D17
 _WRITER: Final = "warden"
 
 
@@ -73,6 +66,7 @@ class AuditLog:
         signer: Signer,
         origin: str,
         mark_path: Path,
+        anchored: str | None = None,
         clock: Clock = system_clock_ns,
     ) -> None:
         """Prepare; nothing is touched before `open`.
@@ -82,16 +76,18 @@ class AuditLog:
             signer: The log's signing key.
             origin: Name of the log, the first line of its checkpoints.
             mark_path: The high-water mark, outside the database.
+            anchored: A checkpoint that was published; a stand-by remembers by it.
             clock: Gives the time of the first entry, in ns since the epoch.
         """
         self._engine = engine
         self._signer = signer
         self._origin = origin
         self._mark_path = mark_path
+        self._anchored = anchored
         self._clock = clock
         self._mutex = threading.Lock()
         self._lock: WriterLock | None = None
-        self._presence: Connection | None = None
+        self._presence = Presence(engine)
         self._edge: tree.Edge | None = None
         self._size = 0
 
@@ -122,7 +118,8 @@ class AuditLog:
                 upgrade_audit(self._engine)
                 self._resume()
                 if self._size == 0:
-                    self._commit([self._genesis()], [{}])
+                    first = self._genesis()
+                    self._commit([first], [bytes(first)], [{}])
         except BaseException:
             self.close()
             raise
@@ -131,7 +128,7 @@ class AuditLog:
     def close(self) -> None:
         """Stop writing and let the next writer in."""
         self._edge = None
-        self._leave()
+        self._presence.leave()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -175,9 +172,9 @@ class AuditLog:
             raise ValueError("texts must match the entries one by one")
         parsed = [_parsed(octets) for octets in entries]
         with self._mutex:
-            if self._edge is None or not self._is_present():
+            if self._edge is None or not self._presence.holds():
                 self._resume_writing()
-            return self._commit(parsed, kept)
+            return self._commit(parsed, entries, kept)
 
     def erase_text(self, index: int, field: str | None = None) -> int:
         """Forget the free text beside entry *index*; the log itself stays.
@@ -208,26 +205,23 @@ class AuditLog:
             if edge is not None and (head.size, head.root) != (edge.size, edge.root()):
                 raise TrailBrokenError("the head of the log was changed by others")
 
-    def _commit(self, entries: Sequence[Entry], texts: Texts) -> range:
+    def _commit(
+        self, entries: Sequence[Entry], octets: Sequence[bytes], texts: Texts
+    ) -> range:
         before = self._edge
         if before is None:
             raise RuntimeError("the log was not resumed")
         # 1. Grow the tree and sign, in memory.
-        edge = before.copy()
-        octets = [bytes(entry) for entry in entries]
-        nodes = [node for one in octets for node in edge.append(tree.leaf_hash(one))]
+        growth = Growth.of(before, entries, octets, texts)
+        edge = growth.after
         checkpoint = Checkpoint(origin=self._origin, size=edge.size, root=edge.root())
         note = self._signer.sign_checkpoint(checkpoint)
         # Until all is durable we do not know where the log stands: whatever
         # fails below, the next append looks before it signs again.
         self._edge = None
-        # 2. Everything in one transaction, head first: it is what serialises.
+        # 2. Everything in one transaction.
         try:
-            with transaction(self._engine) as connection:
-                swap_head(connection, before, checkpoint)
-                insert_entries(connection, before.size, entries, octets)
-                insert_tree(connection, nodes, size=edge.size, note=note)
-                insert_texts(connection, before.size, texts)
+            write_commit(self._engine, growth, checkpoint, note)
         except (ConflictError, InvalidInputError):
             self._edge = before  # refused as a whole: we do know
             raise
@@ -250,10 +244,12 @@ class AuditLog:
         Raises:
             TrailBrokenError: The database is behind the mark or contradicts it.
         """
-        self._arrive()
-        mark = marks.read(self._mark_path)
+        self._presence.take()
+        own = marks.read(self._mark_path)
+        mark = newest_mark(own, self._anchored)
         with reading(self._engine) as connection:
-            edge, checkpoint, note = self._verified_head(connection)
+            stands = verified_head(connection, self._opened)
+            edge = stands.edge
             # 1. A log without a mark has lost its memory: only an empty one may
             #    begin.  The mark of an empty log is written before its first entry.
             if mark is None:
@@ -261,44 +257,28 @@ class AuditLog:
                     raise TrailBrokenError(
                         f"the log has {edge.size} entries and no high-water mark"
                     )
-                mark = marks.NOTHING_YET
+                mark = own = marks.NOTHING_YET
                 marks.write(self._mark_path, mark)
             # 2. The mark must be ours.
             self._require_own(mark)
             # 3. Behind the mark: restored, truncated or swapped.
             if edge.size < mark.size:
                 raise TrailBrokenError(
-                    f"the log has {edge.size} entries, and {mark.size} were signed"
+                    f"the log has {edge.size} entries, and {mark.size} were signed; "
+                    "where a backup was restored: callvault audit succeed"
                 )
             # 4. Ahead of the mark: a crash came between commit and mark, if the
             #    log begins with what was signed.
-            _require_growth(connection, mark, checkpoint)
-        if checkpoint.size > mark.size:
-            marks.write(self._mark_path, Mark.of(checkpoint, note))
+            require_growth(connection, mark, edge)
+        if stands.signed is not None and (own is None or edge.size > own.size):
+            marks.write(self._mark_path, Mark.of(stands.signed, stands.note))
         self._edge, self._size = edge, edge.size
 
-    def _verified_head(
-        self, connection: Connection
-    ) -> tuple[tree.Edge, Checkpoint, str]:
-        """Return the right edge, after comparing head, nodes, rows and signature."""
-        head = head_of(connection)
-        wanted = tree.subtrees(0, head.size)
-        nodes = nodes_of(connection)(wanted)
-        edge = tree.Edge(head.size, [nodes[node] for node in wanted])
-        if edge.root() != head.root:
-            raise TrailBrokenError("the head of the log does not match its tree")
-        last = connection.execute(select(func.max(log_entry.c.position))).scalar()
-        if (last if last is not None else -1) != head.size - 1:
-            raise TrailBrokenError(f"the entries do not end at {head.size}")
-        checkpoint = Checkpoint(origin=self._origin, size=head.size, root=head.root)
-        if head.size == 0:
-            return edge, checkpoint, ""
-        note = checkpoint_of(connection, head.size)
-        if note is None:
-            raise TrailBrokenError(f"the checkpoint of size {head.size} is missing")
-        if self._signer.verifier.open_checkpoint(note) != checkpoint:
+    def _opened(self, note: str) -> Checkpoint:
+        checkpoint = self._signer.verifier.open_checkpoint(note)
+        if checkpoint.origin != self._origin:
             raise TrailBrokenError("the newest checkpoint is not of this log")
-        return edge, checkpoint, note
+        return checkpoint
 
     def _require_own(self, mark: Mark) -> None:
         if mark == marks.NOTHING_YET:
@@ -315,48 +295,6 @@ class AuditLog:
         time = rfc3339(self._clock())
         return compose(draft, id=new_id(), time=time, via=_WRITER, text_hmacs={})
 
-    def _arrive(self) -> None:
-        """Hold PostgreSQL's advisory lock, on a connection of its own.
-
-        Two machines do not see each other's lock files.  The lock ends with the
-        connection, so it is taken anew whenever the log is resumed.
-        """
-        if self._is_present():
-            return
-        self._leave()
-        query = text("SELECT pg_try_advisory_lock(:key)")
-        try:
-            self._presence = self._engine.connect()
-            taken = self._presence.execute(query, {"key": _ADVISORY_LOCK}).scalar()
-            self._presence.commit()
-        except SQLAlchemyError as exc:
-            raise DatabaseUnavailableError(
-                f"the database failed ({type(exc).__name__})"
-            ) from None
-        if not taken:
-            self._leave()
-            raise ConflictError("another process writes this log")
-
-    def _is_present(self) -> bool:
-        if self._presence is None:
-            return self._engine.dialect.name != "postgresql"
-        try:
-            self._presence.execute(text("SELECT 1"))
-            self._presence.commit()
-        except SQLAlchemyError:
-            return False
-        return True
-
-    def _leave(self) -> None:
-        if self._presence is not None:
-            with suppress(SQLAlchemyError):
-                query = text("SELECT pg_advisory_unlock(:key)")
-                self._presence.execute(query, {"key": _ADVISORY_LOCK})
-            # Not back into the pool, in case the lock lives on there.
-            self._presence.invalidate()
-            self._presence.close()
-            self._presence = None
-
 
 def _parsed(octets: bytes) -> Entry:
     if len(octets) > MAX_ENTRY_BYTES:
@@ -366,16 +304,3 @@ def _parsed(octets: bytes) -> Entry:
     if any(columns[name] is None for name in ("time", "action", "actor", "result")):
         raise InvalidInputError("an entry without time, action, actor or result")
     return entry
-
-
-def _require_growth(connection: Connection, mark: Mark, now: Checkpoint) -> None:
-    if mark.size == 0:
-        return  # every log begins with the empty one
-    proof = tree.consistency_proof(mark.size, now.size, nodes_of(connection))
-    tree.verify_consistency(
-        old_size=mark.size,
-        new_size=now.size,
-        old_root=mark.root,
-        new_root=now.root,
-        proof=proof,
-    )

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from vault import durable
 from vault.audit.checkpoint import Checkpoint
 from vault.audit.tree import EMPTY_ROOT
 from vault.core import canonical
@@ -29,8 +30,6 @@ from vault.core.errors import (
     InvalidInputError,
     TrailBrokenError,
 )
-
-_MODE: Final = 0o600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,17 +99,8 @@ def write(path: Path, mark: Mark) -> None:
     Raises:
         AuditUnavailableError: The disk failed; the old mark stands.
     """
-    fresh = path.with_name(path.name + ".new")
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(fresh, flags, _MODE)
-        try:
-            _write_all(descriptor, bytes(mark))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        fresh.replace(path)
-        _sync_folder(path.parent)
+        durable.replace_file(path, bytes(mark))
     except OSError as exc:
         raise AuditUnavailableError(
             f"the high-water mark cannot be written ({exc.strerror})"
@@ -130,7 +120,7 @@ class WriterLock:
         path = mark_path.with_name(mark_path.name + ".lock")
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            self._descriptor = os.open(path, flags, _MODE)
+            self._descriptor = os.open(path, flags, durable.PRIVATE)
         except OSError as exc:
             raise AuditUnavailableError(
                 f"the lock of the log cannot be opened ({exc.strerror})"
@@ -144,17 +134,3 @@ class WriterLock:
     def release(self) -> None:
         """Let the next writer in."""
         os.close(self._descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_all(descriptor: int, octets: bytes) -> None:
-    # A short write on a full disk must not become a short mark under its name.
-    while octets:
-        octets = octets[os.write(descriptor, octets) :]

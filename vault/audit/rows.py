@@ -18,7 +18,7 @@ from vault.audit.entry import Entry
 from vault.audit.tables import THE_ROW, log_checkpoint, log_head, log_node
 from vault.core.errors import TrailBrokenError
 
-INDEXED: Final = ("time", "action", "actor", "result", "recording")
+INDEXED: Final = ("time", "action", "actor", "result")
 "Members of an entry that its row repeats, to find it by."
 
 

@@ -1,6 +1,7 @@
 """The tables of the audit database.
 
     log_entry       every entry as it is hashed, with columns to find it by
+    log_object      what each entry is about, to find it by
     log_node        the root of every perfect subtree; level 0 holds the leaves
     log_head        one row: size and root, swapped by comparison
     log_checkpoint  every checkpoint that was signed, one per commit
@@ -31,6 +32,9 @@ from sqlalchemy import (
 # SQLite makes only INTEGER PRIMARY KEY an alias of its row id.
 _POSITION: Final = BigInteger().with_variant(Integer, "sqlite")
 
+# Ranges of times and actions compare octets, whatever the database's language is.
+_OCTETS: Final = Text().with_variant(Text(collation="C"), "postgresql")
+
 metadata: Final = MetaData()
 
 log_entry: Final = Table(
@@ -40,18 +44,27 @@ log_entry: Final = Table(
     Column("octets", LargeBinary, nullable=False),
     # What follows repeats members of the entry.  It is not hashed, so a reader
     # compares it with the entry before believing it.
-    Column("time", Text, nullable=False),
-    Column("action", Text, nullable=False),
+    Column("time", _OCTETS, nullable=False),
+    Column("action", _OCTETS, nullable=False),
     Column("actor", Text, nullable=False),
     Column("result", Text, nullable=False),
-    Column("recording", Text),
     Column("source", Text),
     Column("source_seq", BigInteger),
     Index("log_entry_time", "time"),
     Index("log_entry_action", "action", "position"),
     Index("log_entry_actor", "actor", "position"),
-    Index("log_entry_recording", "recording", "position"),
     Index("log_entry_source", "source", "source_seq", unique=True),
+)
+
+# Repeats what `vault.audit.query.objects_of` says of the entry.  Not hashed either:
+# whoever shows an entry compares.
+log_object: Final = Table(
+    "log_object",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("object", Text, primary_key=True),
+    Index("log_object_object", "object", "position"),
+    sqlite_with_rowid=False,
 )
 
 log_node: Final = Table(

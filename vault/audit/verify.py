@@ -28,44 +28,32 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-from vault.audit import tree
+from vault.audit import lineage, tree
 from vault.audit.checkpoint import Checkpoint, Verifier
 from vault.audit.export import KIND, VERSION
 from vault.audit.query import EVERYTHING, TrailQuery
+from vault.audit.verified import Report
+from vault.audit.witnessed import Witnessed
 from vault.core import canonical
 from vault.core.canonical import JsonObject, JsonValue
 from vault.core.errors import IntegrityError, InvalidInputError, TrailBrokenError
 
+_OLDER: Final = 1
 _MAX_LINE_BYTES: Final = 262_144
 _HEADER: Final = {"callvault", "checkpoint", "origin", "query", "rows", "size", "v"}
 _ENTRY: Final = {"entry", "index", "leaf"}
 _FOOTER: Final = {"checkpoint", "marks", "rows"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What was proved."""
-
-    origin: str
-    size: int
-    "Entries of the log that the checkpoint stands for."
-    root: bytes
-    rows: int
-    whole: bool
-    "Whether every entry of the log is in the export."
-    first_time: str
-    last_time: str
-    previous_size: int | None
-    "Size of the earlier checkpoint that the log was proved to begin with."
-    checkpoint: str
-
-
 def verify_export(
-    source: Path | Iterable[bytes], vkey: str, previous: str | None = None
+    source: Path | Iterable[bytes],
+    vkey: str,
+    previous: str | None = None,
+    *,
+    witnesses: Sequence[str] = (),
 ) -> Report:
     """Verify an export against a verifier key.
 
@@ -73,20 +61,19 @@ def verify_export(
         source: The file, or its lines with their newlines.
         vkey: Verifier key of the log, from another way than the file.
         previous: An earlier checkpoint (signed note) that the log must begin with.
+        witnesses: Verifier keys of those who must have cosigned a checkpoint of it.
 
     Raises:
         TrailBrokenError: The export is not what was signed; the message names
             the line, and the first entry that cannot be trusted.
-        InvalidInputError: *vkey* is not a verifier key.
+        InvalidInputError: What should be a verifier key is none.
         OSError: The file cannot be read.
     """
-    verifier = Verifier.parse(vkey)
+    run = _Run(Verifier.parse(vkey), previous, Witnessed(witnesses))
     if isinstance(source, Path):
         with source.open("rb") as lines:
-            return _verify(
-                iter(lambda: lines.readline(_MAX_LINE_BYTES), b""), verifier, previous
-            )
-    return _verify(source, verifier, previous)
+            return run.verify(iter(lambda: lines.readline(_MAX_LINE_BYTES), b""))
+    return run.verify(source)
 
 
 def checkpoint_in(path: Path) -> str:
@@ -110,24 +97,19 @@ def checkpoint_in(path: Path) -> str:
     return note
 
 
-def _verify(lines: Iterable[bytes], verifier: Verifier, previous: str | None) -> Report:
-    run = _Run(verifier, previous)
-    for line in lines:
-        run.feed(line)
-    return run.finish()
-
-
 class _Run:
     """One verification, fed line by line."""
 
-    def __init__(self, verifier: Verifier, previous: str | None) -> None:
-        self._verifier = verifier
+    def __init__(
+        self, verifier: Verifier, previous: str | None, witnessed: Witnessed
+    ) -> None:
+        self._verifier, self._witnessed = verifier, witnessed
         self._previous_note = previous
         self._previous: Checkpoint | None = None
         self._header: JsonObject = {}
         self._note = ""
         self._signed = Checkpoint(origin="", size=0, root=b"")
-        self._query = EVERYTHING
+        self._query, self._whole = EVERYTHING, True
         self._edge = tree.Edge()
         self._line = 0
         self._rows = 0
@@ -137,7 +119,13 @@ class _Run:
         self._last_index = -1
         self._times = ["", ""]
         self._previous_is_proved = False
+        self._continues: Checkpoint | None = None
         self._ended = False
+
+    def verify(self, lines: Iterable[bytes]) -> Report:
+        for line in lines:
+            self.feed(line)
+        return self.finish()
 
     def feed(self, line: bytes) -> None:
         """Take the next line."""
@@ -164,23 +152,31 @@ class _Run:
         if not self._ended:
             self._line += 1
             self._fail("the export ends before its footer")
+        with self._blaming("the word of witnesses", entry=0):
+            witnessed = self._witnessed.require_all()
         return Report(
             origin=self._signed.origin,
             size=self._signed.size,
             root=self._signed.root,
             rows=self._rows,
-            whole=self._query == EVERYTHING,
+            whole=self._whole,
+            query=self._query.members(),
+            marks=self._marks,
             first_time=self._times[0],
             last_time=self._times[1],
             previous_size=None if self._previous is None else self._previous.size,
+            continues=self._continues,
             checkpoint=self._note,
+            witnessed=witnessed,
         )
 
     def _take_header(self, members: JsonObject) -> None:
         self._require_members(members, _HEADER)
         kind, version = members["callvault"], members["v"]
-        if (kind, version) != (KIND, VERSION) or isinstance(version, bool):
-            self._fail("not an audit export of version 1")
+        # A log as a whole reads the same in version 1; queries had other members.
+        readable = (VERSION, _OLDER) if members["query"] == {} else (VERSION,)
+        if kind != KIND or version not in readable or isinstance(version, bool):
+            self._fail("not an audit export of version 2, or of a whole log in 1")
         # 1. Signed by the key, and of this log.
         self._note = self._text(members["checkpoint"])
         self._signed = self._opened(self._note, "the checkpoint")
@@ -194,12 +190,15 @@ class _Run:
             self._query = TrailQuery.parse(
                 query if isinstance(query, dict) else {"": 0}
             )
+        self._whole = self._query == EVERYTHING
         self._header = members
         if self._previous_note is not None:
             self._previous = self._opened(
                 self._previous_note, "the earlier checkpoint", self._signed.origin
             )
-            if self._previous.size > self._signed.size:
+            # A predecessor's may be larger: the successor's first entry tells.
+            same = self._previous.origin == self._signed.origin or not self._whole
+            if self._previous.size > self._signed.size and same:
                 self._fail(
                     f"the log has {self._signed.size} entries, and the earlier "
                     f"checkpoint stands for {self._previous.size}",
@@ -212,8 +211,7 @@ class _Run:
         index = self._in_place(members)
         if "octets" in members:
             self._fail("the entry is not canonical JSON")
-        whole = self._query == EVERYTHING
-        self._require_members(members, _ENTRY if whole else {*_ENTRY, "proof"})
+        self._require_members(members, _ENTRY if self._whole else {*_ENTRY, "proof"})
         entry = members["entry"]
         if not isinstance(entry, dict):
             self._fail("the entry is not an object")
@@ -223,7 +221,7 @@ class _Run:
         leaf = tree.leaf_hash(octets)
         if self._hash(members["leaf"]) != leaf:
             self._fail("the entry is not the one that was logged")
-        if whole:
+        if self._whole:
             self._edge.append(leaf)
         else:
             self._prove(index, leaf, members["proof"], entry)
@@ -232,6 +230,10 @@ class _Run:
         time = str(entry.get("time", ""))
         self._times = [self._times[0] or time, time]
         # 4. The tree as an earlier checkpoint knew it.
+        if self._previous is not None:
+            lost = lineage.loss_after(entry, index, self._previous)
+            if lost:
+                self._fail(lost, entry=index)
         self._compare_with_previous()
 
     def _in_place(self, members: JsonObject) -> int:
@@ -240,7 +242,7 @@ class _Run:
             self._fail("the index is not a number")
         if index >= self._signed.size:
             self._fail(f"entry {index} stands here, and was never signed")
-        if self._query != EVERYTHING:
+        if not self._whole:
             if index <= self._last_index:
                 self._fail(f"entry {index} stands here, out of order")
         elif index != self._rows:
@@ -268,7 +270,8 @@ class _Run:
         mark = self._opened(
             self._text(members["mark"]), "the mark", self._signed.origin
         )
-        if self._query != EVERYTHING or mark.size != self._edge.size or not mark.size:
+        misplaced = mark.size != self._edge.size or mark.size <= self._proved
+        if not self._whole or misplaced:
             what = f"a mark of {mark.size} entries stands here"
             self._fail(what, entry=self._proved)
         self._compare_with(mark.root)
@@ -276,10 +279,15 @@ class _Run:
         self._marks += 1
 
     def _take_footer(self, members: JsonObject) -> None:
-        extra = {"consistency"} & set(members)
-        self._require_members(members, _FOOTER | extra)
+        extra = {"consistency", "witnessed"} & set(members)
+        # From version 2 on the version stands here, too: else it would be the one
+        # octet of a whole log that could be changed.
+        version = set() if self._header["v"] == _OLDER else {"v"}
+        self._require_members(members, _FOOTER | version | extra)
+        if members.get("v", _OLDER) != self._header["v"]:
+            self._fail("the footer is of another version than the header")
         # 5. The whole tree; proofs did the same for selected rows.
-        if self._query == EVERYTHING:
+        if self._whole:
             if self._edge.size != self._signed.size:
                 self._fail(f"{self._signed.size} entries were signed")
             self._compare_with(self._signed.root)
@@ -289,8 +297,10 @@ class _Run:
         given = (*(members[name] for name in named), self._header["rows"])
         if given != counted or any(isinstance(value, bool) for value in given):
             self._fail("the footer contradicts what stands above it")
-        if extra:
-            self._take_consistency(members["consistency"])
+        if "witnessed" in extra:
+            self._take_consistency(members["witnessed"])
+        if "consistency" in extra:
+            self._continues = self._take_consistency(members["consistency"])
         if self._previous is not None and not self._previous_is_proved:
             self._fail(
                 "nothing here proves that the log began as the earlier checkpoint "
@@ -298,7 +308,7 @@ class _Run:
             )
         self._ended = True
 
-    def _take_consistency(self, value: JsonValue) -> None:
+    def _take_consistency(self, value: JsonValue) -> Checkpoint:
         if not isinstance(value, dict):
             self._fail("the consistency proof is not an object")
         self._require_members(value, {"previous", "proof"})
@@ -320,6 +330,7 @@ class _Run:
                 )
         if self._previous == old:
             self._previous_is_proved = True
+        return old
 
     def _compare_with(self, root: bytes) -> None:
         if self._edge.root() == root:
@@ -332,9 +343,7 @@ class _Run:
         if previous is None:
             return
         empty = previous.size == 0
-        if not empty and (
-            self._query != EVERYTHING or self._edge.size != previous.size
-        ):
+        if not empty and (not self._whole or self._edge.size != previous.size):
             return
         if (tree.EMPTY_ROOT if empty else self._edge.root()) != previous.root:
             self._fail(
@@ -345,10 +354,12 @@ class _Run:
         self._previous_is_proved = True
 
     def _opened(self, note: str, what: str, origin: str | None = None) -> Checkpoint:
-        try:
-            return self._verifier.open_checkpoint(note, origin=origin)
-        except TrailBrokenError as exc:
-            self._fail(f"{what} does not hold: {exc}")
+        with self._blaming(what):
+            self._witnessed.take(note)
+            if origin is None:
+                return self._verifier.open_checkpoint(note)
+            # Of this log, or of one that it succeeded: signed by the same key.
+            return lineage.open_checkpoint(self._verifier, note, origin=origin)
 
     def _require_members(self, members: JsonObject, wanted: set[str]) -> None:
         if set(members) != wanted:
@@ -385,5 +396,4 @@ class _Run:
         raise TrailBrokenError(f"line {self._line}, entry {first}: {what}")
 
     def _next_index(self) -> int:
-        whole = self._query == EVERYTHING
-        return self._rows if whole else self._last_index + 1
+        return self._rows if self._whole else self._last_index + 1

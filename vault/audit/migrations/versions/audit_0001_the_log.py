@@ -15,9 +15,12 @@ revision: Final = "audit_0001"
 down_revision: Final = None
 
 _POSITION: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-_FROZEN: Final = ("log_entry", "log_node", "log_checkpoint")
+# Ranges of times and actions compare octets, whatever the database's language is.
+_OCTETS: Final = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+_FROZEN: Final = ("log_entry", "log_object", "log_node", "log_checkpoint")
 _KEYS: Final = {
     "log_entry": "position = NEW.position",
+    "log_object": "position = NEW.position AND object = NEW.object",
     "log_node": "level = NEW.level AND position = NEW.position",
     "log_checkpoint": "size = NEW.size",
 }
@@ -44,20 +47,26 @@ def _create_entries() -> None:
         "log_entry",
         sa.Column("position", _POSITION, primary_key=True, autoincrement=False),
         sa.Column("octets", sa.LargeBinary, nullable=False),
-        sa.Column("time", sa.Text, nullable=False),
-        sa.Column("action", sa.Text, nullable=False),
+        sa.Column("time", _OCTETS, nullable=False),
+        sa.Column("action", _OCTETS, nullable=False),
         sa.Column("actor", sa.Text, nullable=False),
         sa.Column("result", sa.Text, nullable=False),
-        sa.Column("recording", sa.Text),
         sa.Column("source", sa.Text),
         sa.Column("source_seq", sa.BigInteger),
     )
     op.create_index("log_entry_time", "log_entry", ["time"])
-    for column in ("action", "actor", "recording"):
+    for column in ("action", "actor"):
         op.create_index(f"log_entry_{column}", "log_entry", [column, "position"])
     op.create_index(
         "log_entry_source", "log_entry", ["source", "source_seq"], unique=True
     )
+    op.create_table(
+        "log_object",
+        sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("object", sa.Text, primary_key=True),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("log_object_object", "log_object", ["object", "position"])
 
 
 def _create_tree() -> None:
