@@ -31,6 +31,8 @@ from vault.core.errors import (
 )
 from vault.trust import answers, frames
 from vault.trust import messages as m
+from vault.trust.trail_messages import TRAIL_CALLS
+from vault.warden.admission import Admission
 from vault.warden.journal import say
 from vault.warden.roles import Role
 from vault.warden.service import WardenService
@@ -40,21 +42,25 @@ EVENT_CALL_BROKE: Final = "warden.call.broke"
 
 _MAX_IN_FLIGHT: Final = 128
 _THREADS: Final = 32
+_READING: Final = TRAIL_CALLS | {m.TextsRequest.call}
+"Calls that search the log."
 
 
 class Connection:
     """Serves one socket."""
 
-    def __init__(self, sock: socket.socket, role: Role, service: WardenService) -> None:
-        """Own *sock* from now on; every request on it comes from *role*."""
+    def __init__(
+        self, sock: socket.socket, peer: Role | Admission, service: WardenService
+    ) -> None:
+        """Own *sock* from now on; every request on it comes from *peer*."""
         sock.settimeout(None)
         self._sock = sock
-        self._role = role
+        self._peer = peer
         self._service = service
         self._writing = threading.Lock()
         self._slots = threading.BoundedSemaphore(_MAX_IN_FLIGHT)
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"warden-{role}")
-        self._reader = threading.Thread(target=self._run, name=f"warden-{role}-reader")
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="warden-call")
+        self._reader = threading.Thread(target=self._run, name="warden-reader")
 
     @property
     def is_alive(self) -> bool:
@@ -83,10 +89,13 @@ class Connection:
 
     def _run(self) -> None:
         try:
+            peer = self._peer
+            role = peer if isinstance(peer, Role) else peer.role_of(self._sock)
             while (octets := frames.receive(self._sock)) is not None:
-                self._take(octets, time.monotonic())
+                self._take(_Asked(role=role, octets=octets))
         except InvalidInputError as exc:
-            say("warning", EVENT_CONNECTION_REFUSED, role=str(self._role), why=str(exc))
+            name = str(self._peer) if isinstance(self._peer, Role) else "socket"
+            say("warning", EVENT_CONNECTION_REFUSED, role=name, why=str(exc))
             # What is in flight is abandoned, too: this peer is not one of ours.
             with suppress(OSError):
                 self._sock.shutdown(socket.SHUT_RDWR)
@@ -96,28 +105,38 @@ class Connection:
             self._pool.shutdown(wait=True)
             self._sock.close()
 
-    def _take(self, octets: bytes, received_s: float) -> None:
-        envelope = m.Envelope.parse(octets)
+    def _take(self, asked: "_Asked") -> None:
+        envelope = asked.envelope
         if envelope.call == m.HealthRequest.call:
             self._send(_health(envelope, self._service))
+        elif envelope.call in _READING:
+            self._read_trail(asked)
         elif self._slots.acquire(blocking=False):
-            self._pool.submit(self._serve, envelope, received_s + m.TIMEOUT_S)
+            self._pool.submit(self._serve, asked)
         else:
             busy = AuditUnavailableError("too many requests are in flight")
             self._send(m.encode_refusal(envelope.id, busy))
 
+    def _read_trail(self, asked: "_Asked") -> None:
+        # In threads of their own: a slow search must not hold up a leaf.
+        try:
+            self._service.trail.submit(lambda: self._send(self._reply(asked)))
+        except UnavailableError as busy:
+            self._send(m.encode_refusal(asked.envelope.id, busy))
+
     # -------------------------------------------------------------- the pool
 
-    def _serve(self, envelope: m.Envelope, deadline_s: float) -> None:
+    def _serve(self, asked: "_Asked") -> None:
         try:
-            self._send(self._reply(envelope, deadline_s))
+            self._send(self._reply(asked))
         finally:
             self._slots.release()
 
-    def _reply(self, envelope: m.Envelope, deadline_s: float) -> bytes:
+    def _reply(self, asked: "_Asked") -> bytes:
+        envelope = asked.envelope
         try:
             answer: JsonObject = self._service.answer(
-                self._role, envelope.request(), deadline_s=deadline_s
+                asked.role, envelope.request(), deadline_s=asked.deadline_s
             )
             return m.encode_answer(envelope.id, answer)
         except VaultError as exc:
@@ -137,6 +156,15 @@ class Connection:
     def _send(self, octets: bytes) -> None:
         with self._writing, suppress(OSError):
             self._sock.sendall(frames.frame(octets))
+
+
+class _Asked:
+    """One request: who asks, what, and until when its leaf counts."""
+
+    def __init__(self, *, role: Role, octets: bytes) -> None:
+        self.role = role
+        self.deadline_s = time.monotonic() + m.TIMEOUT_S
+        self.envelope = m.Envelope.parse(octets)
 
 
 def _health(envelope: m.Envelope, service: WardenService) -> bytes:

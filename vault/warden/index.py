@@ -19,13 +19,15 @@ Spec: RFC 5869, RFC 2104; docs/reference/formats/sealed-row.md
 
 import hmac
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from vault.core import canonical
+from vault.core.addresses import address_key
 from vault.core.errors import InvalidInputError
 from vault.core.secrets import SecretBytes
 
@@ -61,6 +63,30 @@ FIELDS: Final = MappingProxyType(
     {"agent": name_form, "callee": party_form, "caller": party_form}
 )
 "Every field that can be searched, with its normal form."
+
+
+MOST_PARTICIPANTS: Final = 24
+"Whose numbers and names can be searched; everybody of them is in the metadata."
+
+
+def searchable(metadata: canonical.JsonObject) -> Iterator[tuple[str, str]]:
+    """Yield field and value of everything that a call can be found by.
+
+    Whoever took part besides caller and callee is found as a callee is: they were
+    in the call and did not place it.
+    """
+    for field in FIELDS:
+        value = metadata.get(field)
+        if isinstance(value, str):
+            yield field, value
+    participants = metadata.get("participants", ())
+    if isinstance(participants, str) or not isinstance(participants, Sequence):
+        return
+    for each in participants[:MOST_PARTICIPANTS]:
+        if isinstance(each, Mapping):
+            user, _ = address_key(str(each.get("aor", "")))
+            yield "callee", user
+            yield "agent", str(each.get("agent", ""))
 
 
 class BlindIndex:

@@ -108,6 +108,7 @@ def run(
     connections: Sequence[tuple[str, socket.socket]] = (),
     listener: socket.socket | None = None,
     uid_roles: Mapping[int, str] | None = None,
+    proof: Path | None = None,
     started: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, in the main thread.
@@ -117,6 +118,7 @@ def run(
         connections: See `Warden.start`.
         listener: See `Warden.start`.
         uid_roles: See `Warden.start`.
+        proof: See `Warden.start`.
         started: Called once ``process.started`` is durable.
 
     Raises:
@@ -129,7 +131,7 @@ def run(
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    warden.start(connections, listener, uid_roles)
+    warden.start(connections, listener, uid_roles, proof)
     if started is not None:
         started()
     warden.serve_forever()

@@ -16,6 +16,7 @@ import base64
 import os
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from vault.audit.entry import Action, Draft
 from vault.core.clock import NS_PER_S, month_of, rfc3339, utc
 from vault.core.errors import ConfigurationError
 from vault.core.flow import Actor, ActorKind, Caller
+from vault.durable import sync_folder
 from vault.sealing.envelope import Recipient
 from vault.sealing.roster import (
     VALID_NS,
@@ -147,6 +149,25 @@ def refresh_roster(
     return wanted
 
 
+def publish_roster(files: RosterFiles, copies: RosterFiles) -> None:
+    """Copy roster and verifier to where confined processes may read them.
+
+    The folder of *files* holds secrets, too, and is closed to them as a whole.
+
+    Raises:
+        ConfigurationError: A file cannot be read or written.
+    """
+    for source, copy in (
+        (files.verifier, copies.verifier),
+        (files.roster, copies.roster),
+    ):
+        octets = _read(source)
+        with suppress(OSError):  # which writing reports
+            copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if octets and _read(copy) != octets:
+            _write(copy, octets)
+
+
 def _still_good(current: Roster, wanted: Roster, now_ns: int) -> bool:
     left = datetime.fromisoformat(current.not_after) - utc(now_ns + _RENEW_NS)
     return left.total_seconds() > 0 and (
@@ -215,10 +236,6 @@ def _write(path: Path, octets: bytes) -> None:
             fresh.replace(path)
         finally:
             fresh.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as exc:
         raise ConfigurationError(f"cannot write {path}: {exc.strerror}") from None

@@ -5,7 +5,8 @@ and names its role; on the Unix socket the kernel names the peer's uid
 (SO_PEERCRED) and the configuration maps it to a role.
 
 Guarantees:
-    * A uid without a role is not served.
+    * A uid without a role is not served; an operator of our own uid has to show that
+      he may open the proof, which processes confined by `vault.confine` may not.
     * ``process.started`` is durable before the first request is read, and
       ``process.stopped`` is the last leaf of a clean end.
     * `Warden.request_stop` may be called from a signal handler.
@@ -22,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from vault.audit.entry import Action, Draft
@@ -29,6 +31,7 @@ from vault.core.errors import AuditUnavailableError, VaultError
 from vault.core.flow import Actor, ActorKind, Caller
 from vault.process import peer_credentials
 from vault.trust.interfaces import WardenHealth
+from vault.warden.admission import Admission
 from vault.warden.connection import Connection
 from vault.warden.interfaces import LogWriter
 from vault.warden.journal import say
@@ -43,6 +46,9 @@ EVENT_UPKEEP_FAILED: Final = "warden.upkeep.failed"
 
 _MAX_CONNECTIONS: Final = 64
 _UPKEEP_INTERVAL_S: Final = 3600.0
+_BEGINNING_S: Final = 15.0
+"""For the first leaf: nobody waits for what it would release, and a disk that is busy
+while a machine starts is no reason not to."""
 _PATIENCE_S: Final = 2.5
 "A little more than a request may take."
 
@@ -68,6 +74,7 @@ class Warden:
         self._service = WardenService(parts, self._writer)
         self._upkeep = upkeep
         self._uid_roles: Mapping[int, Role] = {}
+        self._proof: Path | None = None
         self._listener: socket.socket | None = None
         self._acceptor: threading.Thread | None = None
         self._caretaker: threading.Thread | None = None
@@ -83,6 +90,7 @@ class Warden:
         connections: Sequence[tuple[str, socket.socket]] = (),
         listener: socket.socket | None = None,
         uid_roles: Mapping[int, str] | None = None,
+        proof: Path | None = None,
     ) -> None:
         """Write ``process.started``, then serve in the background.
 
@@ -90,18 +98,24 @@ class Warden:
             connections: Role and connected socket of each inherited descriptor.
             listener: A listening Unix socket, or None.
             uid_roles: Which role a peer of which uid has on *listener*.
+            proof: A file that an operator of this process's own uid shows to be able
+                to open, since confined processes have that uid, too.  Whoever of it
+                does not has the role that *uid_roles* gives it, or none.
 
         Raises:
             ConfigurationError: There is no such role.
             AuditUnavailableError: The log does not work: there is no warden.
         """
+        self._proof = proof
         inherited = [(parse_role(role), sock) for role, sock in connections]
         self._uid_roles = {
             uid: parse_role(role) for uid, role in (uid_roles or {}).items()
         }
         self._writer.start()
         try:
-            self.append(_process_draft(Action.PROCESS_STARTED))
+            self._service.append_own(
+                _process_draft(Action.PROCESS_STARTED), within_s=_BEGINNING_S
+            )
             self._run_upkeep()
         except BaseException:
             self._writer.stop()
@@ -181,6 +195,7 @@ class Warden:
         until_s = time.monotonic() + _PATIENCE_S
         for connection in connections:
             connection.close(patience_s=max(0.0, until_s - time.monotonic()))
+        self._service.trail.close()
         # 3. The last leaf.
         try:
             self.append(_process_draft(Action.PROCESS_STOPPED))
@@ -193,14 +208,15 @@ class Warden:
 
     # ----------------------------------------------------------- connections
 
-    def _serve(self, sock: socket.socket, role: Role) -> None:
+    def _serve(self, sock: socket.socket, peer: Role | Admission) -> None:
         with self._lock:
             self._connections = [each for each in self._connections if each.is_alive]
             if self._stopping.is_set() or len(self._connections) >= _MAX_CONNECTIONS:
-                say("warning", EVENT_PEER_REFUSED, role=str(role), why="too many")
+                name = str(peer) if isinstance(peer, Role) else "socket"
+                say("warning", EVENT_PEER_REFUSED, role=name, why="too many")
                 sock.close()
                 return
-            connection = Connection(sock, role, self._service)
+            connection = Connection(sock, peer, self._service)
             self._connections.append(connection)
             # Under the lock, or the next `_serve` could take it for a dead one.
             connection.start()
@@ -220,11 +236,17 @@ class Warden:
     def _admit(self, sock: socket.socket) -> None:
         _, uid = peer_credentials(sock)
         role = self._uid_roles.get(uid)
-        if role is None:
+        ours = self._proof is not None and uid == os.geteuid()
+        if role is None and not ours:
             say("warning", EVENT_PEER_REFUSED, uid=uid, why="no role")
             sock.close()
-            return
-        self._serve(sock, role)
+        elif self._proof is None and role is not None:
+            self._serve(sock, role)
+        elif self._proof is not None:
+            # Web, tap and worker of `serve` have our uid, too: an operator is who is
+            # not confined like them.
+            proven = Role.CLI if ours else None
+            self._serve(sock, Admission(user=role, proof=self._proof, proven=proven))
 
     # ---------------------------------------------------------------- upkeep
 

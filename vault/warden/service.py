@@ -16,10 +16,10 @@ Spec: docs/explanation/warden.md
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from vault.audit.entry import Action, Draft, Result
+from vault.audit.source import LogSource
 from vault.core import canonical
 from vault.core.canonical import JsonObject
 from vault.core.clock import NS_PER_S, Clock, month_of, system_clock_ns
@@ -34,7 +34,6 @@ from vault.core.errors import (
     ThrottledError,
     VaultError,
 )
-from vault.core.flow import Actor, ActorKind, Caller
 from vault.core.ids import RecordingId
 from vault.sealing.envelope import Envelope
 from vault.sealing.keyring import catalog_key_id
@@ -43,15 +42,24 @@ from vault.trust import answers
 from vault.trust import messages as m
 from vault.trust.interfaces import IndexToken, SealedRow, WardenHealth
 from vault.warden import roles, rows
-from vault.warden.index import FIELDS, BlindIndex
+from vault.warden.index import FIELDS, BlindIndex, searchable
 from vault.warden.interfaces import EnvelopeReader, SealedRows, VaultKeys
 from vault.warden.journal import say
 from vault.warden.leaves import LeafMaker, text_key
+from vault.warden.own_drafts import (
+    damaged_row,
+    refusal_by_role,
+    release_draft,
+    texts_draft,
+)
 from vault.warden.rates import ReleaseRates, Verdict
+from vault.warden.reading import TrailDesk
 from vault.warden.roles import Role
+from vault.warden.texts import TextDesk
 from vault.warden.writer import LeafWriter
 
 EVENT_RELEASE_ALARM: Final = "warden.release.alarm"
+EVENT_TEXTS_ALARM: Final = "warden.texts.alarm"
 EVENT_LATE_ENTRY_AGAIN: Final = "warden.append.again"
 VIA_WARDEN: Final = "warden"
 
@@ -69,6 +77,8 @@ class WardenParts:
     keys: VaultKeys
     envelopes: EnvelopeReader
     rows: SealedRows
+    trail: LogSource
+    "The log, to be read: on connections that nothing is written through."
     clock: Clock = system_clock_ns
     "Wall clock of the leaves."
     monotonic: Callable[[], float] = time.monotonic
@@ -83,14 +93,16 @@ class WardenService:
         self._keys = parts.keys
         self._envelopes = parts.envelopes
         self._rows = parts.rows
+        self.trail = TrailDesk(parts.trail)
         self._writer = writer
         self._monotonic = parts.monotonic
         self._clock = parts.clock
         self._rates = ReleaseRates(parts.monotonic)
+        self._text_rates = ReleaseRates(parts.monotonic)
         self._index = BlindIndex(parts.keys.index_key)
-        self._leaves = LeafMaker(
-            text_key=text_key(parts.keys.index_key), clock=parts.clock
-        )
+        key = text_key(parts.keys.index_key)
+        self._texts = TextDesk(parts.trail, key)
+        self._leaves = LeafMaker(text_key=key, clock=parts.clock)
 
     def health(self) -> WardenHealth:
         """Say how the log feels, from memory."""
@@ -117,29 +129,35 @@ class WardenService:
         try:
             roles.check(role, request)
         except AccessDeniedError as denied:
-            call.leaf(_refusal_by_role(role, request))
+            call.leaf(refusal_by_role(role, request))
             raise AccessDeniedError(str(denied)) from None
+        answered: JsonObject
         match request:
             case m.AppendRequest():
-                return self._append(call, request)
+                answered = self._append(call, request)
             case m.ReleaseRequest():
-                return self._release(call, request)
+                answered = self._release(call, request)
             case m.OpenRowsRequest():
-                return self._open_rows(call, request)
+                answered = self._open_rows(call, request)
             case m.SealRowRequest():
-                return self._seal_row(request)
+                answered = self._seal_row(request)
             case m.TokensRequest():
-                return self._tokens(call, request)
+                answered = self._tokens(call, request)
+            case m.TextsRequest():
+                answered = self._open_texts(call, request)
             case m.HealthRequest():
-                return answers.health_answer(self.health())
+                answered = answers.health_answer(self.health())
+            case _:
+                answered = self.trail.answer(request)
+        return answered
 
-    def append_own(self, *drafts: Draft) -> None:
-        """Append what the warden itself did.
+    def append_own(self, *drafts: Draft, within_s: float = m.TIMEOUT_S) -> None:
+        """Append what the warden itself did, durable *within_s* seconds.
 
         Raises:
-            AuditUnavailableError: Not durable within 2 s.
+            AuditUnavailableError: It took longer, or the log does not work.
         """
-        deadline_s = self._monotonic() + m.TIMEOUT_S
+        deadline_s = self._monotonic() + within_s
         leaves = [self._leaves.leaf(draft, via=VIA_WARDEN) for draft in drafts]
         self._writer.append(leaves, deadline_s=deadline_s)
 
@@ -177,46 +195,34 @@ class WardenService:
     def _release(self, call: "_Call", request: m.ReleaseRequest) -> JsonObject:
         # 1. The role may name this purpose and this kind of actor: `roles.check`.
         # 2. The actor has not had too many keys within the hour.
-        self._check_rate(call, request)
+        _check_rate(
+            call,
+            self._rates,
+            release_draft(request, result=Result.REFUSED, reason="throttled"),
+            EVENT_RELEASE_ALARM,
+        )
         # 3. There is an envelope.  Reading it opens nothing, and a leaf that
         #    said "released" for a shredded recording would be a false one.
         envelope = self._envelope(call, request)
         # 4. The leaf is durable, in time; else this raises and there is no key.
-        call.leaf(_release_draft(request))
+        call.leaf(release_draft(request))
         # 5. Unwrap: the only line of the vault that makes a data key readable.
         try:
             key = unwrap(Envelope.parse(envelope), request.recording_id, self._keys)
         except VaultError as exc:
             reason = "seal-broken" if isinstance(exc, SealBrokenError) else "no-key"
-            call.leaf(_release_draft(request, result=Result.FAILED, reason=reason))
+            call.leaf(release_draft(request, result=Result.FAILED, reason=reason))
             raise
         # 6. The answer is the caller's lease.  Opening took milliseconds after
         #    the leaf; whoever gave up meanwhile drops the answer.
         return answers.key_answer(key)
-
-    def _check_rate(self, call: "_Call", request: m.ReleaseRequest) -> None:
-        if not roles.PERMITS[call.role].limited:
-            return
-        actor = str(request.caller.actor)
-        verdict = self._rates.count(actor)
-        if verdict is Verdict.ADMITTED_WITH_ALARM:
-            say("warning", EVENT_RELEASE_ALARM, actor=actor, via=str(call.role))
-        if verdict is Verdict.REFUSED:
-            call.leaf(
-                _release_draft(request, result=Result.REFUSED, reason="throttled")
-            )
-        if verdict in (Verdict.REFUSED, Verdict.REFUSED_AGAIN):
-            raise ThrottledError(
-                "too many recordings opened within an hour",
-                retry_after_s=self._rates.retry_after_s(actor),
-            )
 
     def _envelope(self, call: "_Call", request: m.ReleaseRequest) -> bytes:
         try:
             return self._envelopes.read(request.recording_id)
         except NotFoundError:
             call.leaf(
-                _release_draft(request, result=Result.REFUSED, reason="no-envelope")
+                release_draft(request, result=Result.REFUSED, reason="no-envelope")
             )
             raise
         except DatabaseUnavailableError as exc:
@@ -245,7 +251,7 @@ class WardenService:
             try:
                 opened[id] = self._open_row(id, sealed[id])
             except (SealBrokenError, KeyUnavailableError):
-                call.leaf(_damaged_row(request.caller, id))
+                call.leaf(damaged_row(request.caller, id))
                 if alone:
                     raise
         return answers.OpenedRows(rows=opened, rest=rest).members()
@@ -271,16 +277,12 @@ class WardenService:
             catalog_key=self._keys.catalog_key(key_id),
             key_id=key_id,
         )
-        tokens: list[IndexToken] = []
-        for field in FIELDS:
-            value = metadata.get(field)
-            token = (
-                self._index.token(field=field, value=value, month=request.month)
-                if isinstance(value, str)
-                else None
-            )
+        tokens: dict[IndexToken, None] = {}
+        for field, value in searchable(metadata):
+            token = self._index.token(field=field, value=value, month=request.month)
             if token is not None:
-                tokens.append(IndexToken(field=field, month=request.month, token=token))
+                made = IndexToken(field=field, month=request.month, token=token)
+                tokens[made] = None
         return answers.sealed_row_answer(sealed, tuple(tokens))
 
     def _check_month(self, month: str) -> None:
@@ -288,6 +290,27 @@ class WardenService:
         # be "the newest" for every tap that looks for a recipient.
         if month > month_of(self._clock() + _CLOCK_SKEW_NS):
             raise InvalidInputError("the month has not begun")
+
+    # ---------------------------------------------------------------- texts
+
+    def _open_texts(self, call: "_Call", request: m.TextsRequest) -> JsonObject:
+        # 1. The role may act for this kind of actor: `roles.check`.
+        # 2. They have not read too many within the hour; what is not there counts.
+        throttled = texts_draft(request, result=Result.REFUSED, reason="throttled")
+        _check_rate(call, self._text_rates, throttled, EVENT_TEXTS_ALARM)
+        # 3. There is something; nothing is opened yet.
+        kept = self._texts.find(request.index)
+        # 4. The leaf: who reads which entry, never what it says.
+        call.leaf(texts_draft(request, kept))
+        # 5. Open.
+        try:
+            texts = self._texts.open(kept)
+        except VaultError:
+            call.leaf(
+                texts_draft(request, kept, result=Result.FAILED, reason="seal-broken")
+            )
+            raise
+        return answers.texts_answer(texts)
 
     # --------------------------------------------------------------- tokens
 
@@ -329,45 +352,31 @@ class _Call:
         self.writer.append(leaves, deadline_s=self.deadline_s)
 
 
-def _release_draft(
-    request: m.ReleaseRequest, *, result: Result = Result.OK, reason: str = ""
-) -> Draft:
-    detail: dict[str, str | int] = {"purpose": str(request.purpose)}
-    if request.grant:
-        detail["grant"] = str(request.grant)
-    return Draft(
-        action=Action.RECORDING_KEY_RELEASED,
-        caller=request.caller,
-        result=result,
-        recording=request.recording_id,
-        right=request.right,
-        reason=reason,
-        detail=detail,
-        text={"reason": request.reason} if request.reason else MappingProxyType({}),
-    )
+def _check_rate(call: _Call, rates: ReleaseRates, throttled: Draft, alarm: str) -> None:
+    """Count one more deed of an actor, unless the role is not limited.
 
+    Args:
+        call: Whose it is.
+        rates: What counts such deeds.
+        throttled: The leaf of a refusal; its caller is who is counted.
+        alarm: The event that says that there were many.
 
-def _refusal_by_role(role: Role, request: m.Request) -> Draft:
-    if isinstance(request, m.ReleaseRequest):
-        return _release_draft(request, result=Result.REFUSED, reason="role")
-    process = Caller(actor=Actor(kind=ActorKind.PROCESS, id=str(role)))
-    return Draft(
-        action=Action.ACCESS_REFUSED,
-        caller=getattr(request, "caller", process),
-        result=Result.REFUSED,
-        reason="role",
-        detail={"process": str(role), "part": f"warden:{request.call}"},
-    )
-
-
-def _damaged_row(caller: Caller, id: RecordingId) -> Draft:
-    return Draft(
-        action=Action.RECORDING_DAMAGED,
-        caller=caller,
-        result=Result.FAILED,
-        recording=id,
-        detail={"object": "row"},
-    )
+    Raises:
+        ThrottledError: There were too many within the hour.
+    """
+    if not roles.PERMITS[call.role].limited:
+        return
+    actor = str(throttled.caller.actor)
+    verdict = rates.count(actor)
+    if verdict is Verdict.ADMITTED_WITH_ALARM:
+        say("warning", alarm, actor=actor, via=str(call.role))
+    if verdict is Verdict.REFUSED:
+        call.leaf(throttled)
+    if verdict in (Verdict.REFUSED, Verdict.REFUSED_AGAIN):
+        raise ThrottledError(
+            "too much was opened within an hour",
+            retry_after_s=rates.retry_after_s(actor),
+        )
 
 
 def _fitting(

@@ -1,0 +1,1 @@
+"""The auditor: looks after the trail from outside, and holds no key."""
