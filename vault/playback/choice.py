@@ -62,6 +62,26 @@ def chosen(
     return found
 
 
+def documents(
+    row: RecordingRow, current: tuple[StoredObject, ...]
+) -> tuple[StoredObject, ...]:
+    """Return the objects with what the PBX sent beside the media, in order.
+
+    A call that failed for want of media has them, too: they may say why.
+
+    Raises:
+        NotReadyError: They are not in the store yet.
+        NoMediaError: There are none.
+        GoneError: The recording has expired or was shredded.
+    """
+    found = tuple(each for each in current if each.kind == "signalling")
+    if row.state is not RecordingState.FAILED:
+        refuse_unplayable(row)
+    if not found:
+        raise NoMediaError("the PBX sent nothing beside the media that is kept")
+    return found
+
+
 def _renditions(
     part: MediaPart, current: tuple[StoredObject, ...], media_type: str | None
 ) -> tuple[StoredObject, ...]:

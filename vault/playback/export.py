@@ -22,11 +22,14 @@ from vault.core.ranges import ByteRange
 from vault.objects.interfaces import ObjectStore
 from vault.objects.keys import ObjectKey
 from vault.objects.source import StoreSource
-from vault.playback.choice import chosen, refuse_unplayable
+from vault.playback.choice import chosen, documents, refuse_unplayable
 from vault.playback.interfaces import Catalog
 from vault.sealing.chunks import context
 from vault.sealing.reader import SealedReader
 from vault.trust.interfaces import KeyRelease, Trail
+
+SIGNALLING: Final = "signalling"
+"Kind of the objects with what the PBX sent beside the media."
 
 _BLOCK: Final = 64 * 1024
 
@@ -48,8 +51,11 @@ class Export:
         keys: KeyRelease,
         trail: Trail,
         media_type: str | None = None,
+        signalling: bool = False,
     ) -> None:
         """Write the leaf, get the key, and prove the length of every object.
+
+        With *signalling*, of what the PBX sent beside the media instead of *part*.
 
         Raises:
             NotFoundError: No such recording.
@@ -65,9 +71,13 @@ class Export:
         self._store = store
         self._trail = trail
         # 1. There is something to give away; else no leaf says that it was given.
-        refuse_unplayable(catalog.row(recording_id))
+        row = catalog.row(recording_id)
         self._current = tuple(catalog.objects(recording_id).values())
-        self._objects = chosen(part, self._current, media_type)
+        if signalling:
+            self._objects = documents(row, self._current)
+        else:
+            refuse_unplayable(row)
+            self._objects = chosen(part, self._current, media_type)
         # 2. The leaf of what leaves, the leaf of the key and the key; 3. the lengths.
         trail.append(
             Draft(
@@ -75,7 +85,7 @@ class Export:
                 caller=caller,
                 recording=recording_id,
                 detail={
-                    "part": str(part),
+                    "part": SIGNALLING if signalling else str(part),
                     "count": len(self._objects),
                     "format": self._objects[0].media_type,
                 },

@@ -22,7 +22,7 @@ the worker compared the digest when it stored it.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import Final
@@ -51,6 +51,7 @@ from vault.playback.choice import chosen, media_type_of, refuse_unplayable
 from vault.playback.interfaces import Catalog
 from vault.playback.lease import Lease
 from vault.playback.ledger import PlayLedger
+from vault.playback.timing import Timing
 from vault.sealing.chunks import context
 from vault.sealing.reader import SealedReader
 from vault.trust.interfaces import KeyRelease, Trail
@@ -92,7 +93,11 @@ class OpenMedia:
     _playback: "Playback"
 
     def stream(
-        self, span: ByteRange, *, still_allowed: StillAllowed | None = None
+        self,
+        span: ByteRange,
+        *,
+        still_allowed: StillAllowed | None = None,
+        allowed_ns: int | None = None,
     ) -> Iterator[bytes]:
         """Return the octets of *span*, in blocks of 64 KiB at most.
 
@@ -102,29 +107,36 @@ class OpenMedia:
         Args:
             span: Which octets; what lies beyond the end is left out.
             still_allowed: Asked before the first block and every second.
+            allowed_ns: When all that it asks was answered last, by this service's
+                clock: for a second, the first block need not ask again.
 
         Raises:
             IntegrityError: The first chunk asked for does not verify.
             VaultError: Whatever *still_allowed* says, now or while iterating.
         """
-        blocks = self._blocks(span, still_allowed)
+        blocks = self._blocks(span, still_allowed, allowed_ns)
         first = next(blocks, b"")
         return chain((first,), blocks) if first else iter(())
 
     def _blocks(
-        self, span: ByteRange, still_allowed: StillAllowed | None
+        self,
+        span: ByteRange,
+        still_allowed: StillAllowed | None,
+        checked_ns: int | None,
     ) -> Iterator[bytes]:
         at, stop = span.start, min(span.stop, self.size)
-        checked_ns: int | None = None
         while at < stop:
             now_ns = self._playback.now_ns()
-            if checked_ns is None or now_ns - checked_ns >= CHECK_EVERY_NS:
+            # A clock that was set back makes no answer last longer.
+            if checked_ns is None or not 0 <= now_ns - checked_ns < CHECK_EVERY_NS:
                 if still_allowed is not None:
                     still_allowed()
                 checked_ns = now_ns
             until = min(stop, (at // _BLOCK + 1) * _BLOCK)
             block = self._read(at, until)
-            self._playback.note(self._grant, ByteRange(start=at, stop=at + len(block)))
+            self._playback.note(
+                self._grant, self._objects, ByteRange(start=at, stop=at + len(block))
+            )
             yield block
             at += len(block)
 
@@ -208,10 +220,33 @@ class Playback:
         except (IntegrityError, NotFoundError) as exc:
             raise self._damaged(grant, one, exc) from None
 
-    def note(self, grant: Grant, span: ByteRange) -> None:
+    def note(
+        self, grant: Grant, objects: Sequence[StoredObject], span: ByteRange
+    ) -> None:
         """Write down for the session's summary that *span* was handed out."""
-        if grant.part is not MediaPart.PEAKS:
+        if grant.part is MediaPart.CAPTURE:
             self._ledger.note(grant, span, now_ns=self._clock())
+        elif grant.part is not MediaPart.PEAKS:
+            (one,) = objects
+            self._ledger.note(
+                grant,
+                span,
+                now_ns=self._clock(),
+                name=one.name,
+                timing=lambda: self._timing(grant, one),
+            )
+
+    def _timing(self, grant: Grant, one: StoredObject) -> Timing | None:
+        """Return which moments the octets of a rendition are, if it can be read.
+
+        A header that is damaged stops nobody from hearing what is not: whoever asks
+        for it gets an error and a leaf, as for any other octet.
+        """
+        try:
+            reader = self._reader(grant, one)
+            return Timing.of(reader.read, size=reader.size, media_type=one.media_type)
+        except VaultError:
+            return None
 
     def now_ns(self) -> int:
         """Return the time by this service's clock."""
@@ -224,6 +259,10 @@ class Playback:
         if lease is not None:
             lease.drop()
         self._write(self._ledger.take(grant_id))
+
+    def close_session(self, credential: str) -> None:
+        """Sum up what was listened to with a session or token that has ended."""
+        self._write(self._ledger.take_of(credential))
 
     def sweep(self) -> None:
         """Drop keys whose lease has lapsed, sum up sessions that fell silent.
@@ -267,12 +306,15 @@ class Playback:
             self._timer.start()
 
     def _write(self, drafts: list[Draft]) -> None:
+        waiting = self._ledger.take_unwritten()
+        drafts = waiting + drafts
         if not drafts:
             return
         try:
             self._trail.append(*drafts)
         except VaultError as exc:
             # Best effort: the leaf of the key has long been durable.
+            self._ledger.keep(drafts)
             _log.warning(
                 LISTENING_UNWRITTEN, count=len(drafts), problem=type(exc).__name__
             )

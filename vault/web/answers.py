@@ -3,13 +3,12 @@
 Guarantees: whatever goes wrong, in a route or in front of it, the answer has
 a stable ``type``, and an unknown exception tells nothing but that it happened.
 
-Left to others: which error means what (`vault.core.problems`).  The problems
-here are those of HTTP itself, which no other room can have.
+Left to others: which error means what (`vault.core.problems`), the problems of HTTP
+itself (`vault.edge.problems`).
 
 Spec: RFC 9457; RFC 9110, section 15.
 """
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -25,9 +24,15 @@ from vault.core.problems import (
     INTERNAL,
     NOT_FOUND_DETAIL,
     PROBLEM_MEDIA_TYPE,
-    TYPE_PREFIX,
     Problem,
     problem_for,
+)
+from vault.edge.problems import (
+    BAD_REQUEST,
+    TOO_LARGE,
+    WRONG_METHOD,
+    http_problem,
+    problem_body,
 )
 
 _log = structlog.get_logger()
@@ -39,37 +44,10 @@ ErrorPage = Callable[[Request, Problem], Response]
 _MAX_NAMED: Final = 5
 
 
-def _http(status: int, slug: str, title: str, detail: str) -> Problem:
-    return Problem(status=status, type=TYPE_PREFIX + slug, title=title, detail=detail)
-
-
-BAD_REQUEST: Final = _http(
-    400, "bad-request", "Bad request", "The request is not HTTP as it should be."
-)
-CROSS_SITE: Final = _http(
-    403, "cross-site", "Cross-site request", "Another site sent this request."
-)
-NOT_FOUND: Final = _http(404, "not-found", "Not found", NOT_FOUND_DETAIL)
-WRONG_METHOD: Final = _http(
-    405, "method-not-allowed", "Method not allowed", "Not with this method."
-)
-TOO_SLOW: Final = _http(
-    408, "timeout", "Request timeout", "The body did not arrive in time."
-)
-TOO_LARGE: Final = _http(
-    413, "too-large", "Too large", "A body may have at most 65,536 octets."
-)
-WRONG_MEDIA_TYPE: Final = _http(
+NOT_FOUND: Final = http_problem(404, "not-found", "Not found", NOT_FOUND_DETAIL)
+WRONG_MEDIA_TYPE: Final = http_problem(
     415, "unsupported-media-type", "Unsupported media type", "Bodies are JSON."
 )
-TOO_OFTEN: Final = Problem(
-    status=429,
-    type=TYPE_PREFIX + "throttled",
-    title="Too many requests",
-    detail="Too many requests from this address.",
-    retry_after_s=60,
-)
-
 _BY_STATUS: Final = {
     problem.status: problem
     for problem in (
@@ -80,11 +58,6 @@ _BY_STATUS: Final = {
         WRONG_MEDIA_TYPE,
     )
 }
-
-
-def problem_body(problem: Problem) -> bytes:
-    """Return the JSON octets of *problem*."""
-    return json.dumps(problem.members()).encode()
 
 
 def problem_response(problem: Problem) -> Response:
@@ -180,4 +153,6 @@ def _invalid_input(error: RequestValidationError) -> Problem:
         + str(item["msg"])
         for item in error.errors()[:_MAX_NAMED]
     ]
-    return _http(422, "invalid-input", "The request is not valid", "; ".join(places))
+    return http_problem(
+        422, "invalid-input", "The request is not valid", "; ".join(places)
+    )

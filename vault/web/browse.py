@@ -49,6 +49,8 @@ class RecordingQuery:
     agent: str | None = None
     workgroup: str | None = None
     state: RecordingState | None = None
+    class_name: str | None = None
+    "Class, its own or that of its workgroup."
     cursor: str | None = None
     limit: int = 50
 
@@ -63,6 +65,7 @@ class RecordingQuery:
                 self.agent,
                 self.workgroup,
                 self.state,
+                self.class_name,
             )
         )
 
@@ -74,6 +77,15 @@ class ItemPage:
     items: tuple[RecordingItem, ...]
     next: str | None
 
+
+# What a query asks by, and how the trail calls it.
+_SEALED_TERMS: Final = ("party", "agent")
+_TERMS: Final = {
+    **{name: name for name in (*_SEALED_TERMS, "workgroup", "state")},
+    "class_name": "class",
+    "from_day": "from",
+    "to_day": "to",
+}
 
 _EMPTY: Final = ItemPage(items=(), next=None)
 
@@ -104,9 +116,8 @@ class Browse:
             AuditUnavailableError: The leaf is not durable: there is no list.
         """
         page = self._page(asker, query)
-        terms = [
-            name for name in ("party", "agent") if getattr(query, name) is not None
-        ]
+        terms = [name for name in _SEALED_TERMS if getattr(query, name) is not None]
+        asked = [word for name, word in _TERMS.items() if getattr(query, name)]
         self._trail.append(
             Draft(
                 action=Action.RECORDING_SEARCHED if terms else Action.RECORDING_LISTED,
@@ -115,7 +126,7 @@ class Browse:
                 # Names of fields and a count: a number searched for is nobody's
                 # business but the searcher's (DESIGN section 4).
                 detail={"rows": len(page.items)}
-                | ({"fields": "/".join(terms)} if terms else {}),
+                | ({"fields": "/".join(asked)} if asked else {}),
             )
         )
         return page
@@ -148,9 +159,8 @@ class Browse:
         return self._row(asker, recording_id).state
 
     def workgroups(self, asker: Asker) -> Sequence[str]:
-        """Return the names of the asker's workgroups, in order."""
-        names = self._workgroups.names()
-        return sorted(names[one] for one in asker.scope.workgroups if one in names)
+        """Return the names of the workgroups in the asker's scope, in order."""
+        return sorted(self._named(asker).values())
 
     def _row(self, asker: Asker, recording_id: RecordingId) -> RecordingRow:
         try:
@@ -170,7 +180,14 @@ class Browse:
             if chosen is None:
                 return _EMPTY  # foreign and missing look alike
             criteria["workgroup_id"] = chosen
-        if asker.scope.workgroups:
+        if query.class_name is not None:
+            criteria["class_name"] = query.class_name
+            criteria["class_workgroups"] = [
+                one.id
+                for one in self._workgroups.list()
+                if one.class_name == query.class_name
+            ]
+        if not asker.scope.is_empty:
             criteria["tokens"] = self._tokens(asker.caller, query)
         found = self._recordings.find(
             asker.scope, cursor=query.cursor, limit=query.limit, **criteria
@@ -178,11 +195,20 @@ class Browse:
         return ItemPage(items=self._items(asker.caller, found.rows), next=found.next)
 
     def _own_workgroup(self, asker: Asker, name: str) -> WorkgroupId | None:
-        names = self._workgroups.names()
-        for one in asker.scope.workgroups:
-            if names.get(one, "").casefold() == name.casefold():
+        for one, title in self._named(asker).items():
+            if title.casefold() == name.casefold():
                 return one
         return None
+
+    def _named(self, asker: Asker) -> Mapping[WorkgroupId, str]:
+        """Return the workgroups that the asker may know of, by id."""
+        names, scope = self._workgroups.names(), asker.scope
+        if scope.everything:
+            return names
+        within = scope.workgroups | scope.class_workgroups
+        # Whoever sees their own calls knows the workgroups that they belong to.
+        within |= asker.session.workgroups if scope.own else frozenset()
+        return {one: title for one, title in names.items() if one in within}
 
     def _items(
         self, caller: Caller, rows: Sequence[RecordingRow]
@@ -190,12 +216,12 @@ class Browse:
         if not rows:
             return ()
         opened = self._rows.open_rows(caller, [row.id for row in rows])
-        names = self._workgroups.names()
+        groups = {one.id: one for one in self._workgroups.list()}
         return tuple(
             RecordingItem.of(
                 row,
                 SessionMetadata.parse(opened[row.id]) if row.id in opened else None,
-                workgroup=names.get(row.workgroup_id) if row.workgroup_id else None,
+                workgroup=groups.get(row.workgroup_id) if row.workgroup_id else None,
             )
             for row in rows
         )

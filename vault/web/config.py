@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass, field
 
+from vault.edge.config import EdgeConfig
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
     """Limits and facts of one web process."""
 
-    requests_per_minute: int = 1200
-    "Per client address; a page with a player needs about a dozen."
+    edge: EdgeConfig = field(default_factory=lambda: EdgeConfig(spares_loopback=True))
+    "What is refused before a route is looked at."
+
+    actor_requests_per_minute: int = 600
+    "Of one session or token, wherever its requests come from."
 
     streams_per_session: int = 8
     "Media answers that one session may have open at once."

@@ -11,17 +11,21 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Self
 
+from vault.access.workgroups import Workgroup
 from vault.catalog.states import PLAYABLE
 from vault.catalog.values import RecordingRow
 from vault.core.flow import Direction, Reason, RecordingState, StreamStatus
 from vault.core.ids import RecordingId
 from vault.core.media import Protection
 from vault.sealing.metadata import SessionMetadata
+from vault.sealing.sides import channel_label, channels_of, sides_of
+from vault.web.parties import Party, name_on, parties_of
 
 _IN_PROGRESS: Final = frozenset(
     {RecordingState.RECORDING, RecordingState.CAPTURED, RecordingState.RENDERING}
 )
 _MS_PER_S: Final = 1000
+_EARS: Final = ("left", "right")
 
 JsonMembers = dict[str, object]
 
@@ -49,6 +53,8 @@ class RecordingItem:
     has_screen: bool
     how: str | None
     workgroup: str | None
+    class_name: str | None
+    "Its own, or that of its workgroup."
     streams: tuple[StreamStatus, ...]
     started: str | None = None
     ended: str | None = None
@@ -60,6 +66,9 @@ class RecordingItem:
     device: str = ""
     workgroup_known: bool = True
     attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    parties: tuple[Party, ...] = ()
+    lanes: tuple[Lane, ...] = ()
+    "The parties of the waveform, left channel first."
     protection: Protection | None = None
     "Of the stream that was protected worst on the wire, at the worst of times."
 
@@ -69,10 +78,13 @@ class RecordingItem:
         row: RecordingRow,
         metadata: SessionMetadata | None,
         *,
-        workgroup: str | None,
+        workgroup: Workgroup | None,
     ) -> Self:
         """Join *row* with its *metadata*, where that is sealed into it already."""
         known = metadata or SessionMetadata(recording_id=row.id, started="")
+        streams = _labelled(row.streams, known)
+        channels = _channels(streams, sides_of(known))
+        parties = parties_of(known, _ears(channels))
         return cls(
             id=row.id,
             state=row.state,
@@ -83,8 +95,9 @@ class RecordingItem:
             size_bytes=row.size_bytes,
             has_screen=row.has_screen,
             how=None if row.how is None else str(row.how),
-            workgroup=workgroup,
-            streams=_labelled(row.streams, known),
+            workgroup=None if workgroup is None else workgroup.name,
+            class_name=_class_of(row, workgroup),
+            streams=streams,
             started=known.started or None,
             ended=known.ended,
             direction=known.direction,
@@ -95,6 +108,8 @@ class RecordingItem:
             device=known.device,
             workgroup_known=known.workgroup_known,
             attributes=known.attributes,
+            parties=parties,
+            lanes=_lanes(channels, known, parties),
             # The row says how a stream ended, the metadata what the worst was.
             protection=Protection.of_suites(
                 [one.suite for one in row.streams]
@@ -114,27 +129,14 @@ class RecordingItem:
         return self.state in PLAYABLE
 
     @property
+    def knows_participants(self) -> bool:
+        """Whether more is known of a party than the number the PBX gave."""
+        return any(one.name or one.aor or one.agent for one in self.parties)
+
+    @property
     def in_progress(self) -> bool:
         """Whether it will be playable later."""
         return self.state in _IN_PROGRESS
-
-    @property
-    def lanes(self) -> tuple[Lane, ...]:
-        """The parties of the waveform, left channel first."""
-        names = {
-            "agent": self.agent or self._side(ours=True),
-            "customer": self._side(ours=False),
-        }
-        labels = _lane_labels(
-            [one.label for one in self.streams if one.media == "audio"]
-        )
-        return tuple(
-            Lane(label=label, name=names.get(label, "")) for label in labels or ["call"]
-        )
-
-    def _side(self, *, ours: bool) -> str:
-        called = self.direction is Direction.INBOUND
-        return self.callee if ours == called else self.caller
 
     def brief(self) -> JsonMembers:
         """Return the JSON members of a list."""
@@ -148,11 +150,12 @@ class RecordingItem:
             "ended": self.ended,
             "duration_s": self.duration_s,
             "workgroup": self.workgroup,
+            "class": self.class_name,
             "agent": self.agent or None,
             "direction": None
             if self.direction is Direction.UNKNOWN
             else str(self.direction),
-            "parties": self._parties() or None,
+            "parties": [one.to_json() for one in self.parties] or None,
             "has_screen": self.has_screen,
             "protection": None if self.protection is None else str(self.protection),
         }
@@ -178,9 +181,10 @@ class RecordingItem:
         members["streams"] = [_stream(one) for one in self.streams]
         return members
 
-    def _parties(self) -> list[dict[str, str]]:
-        sides = (("caller", self.caller), ("callee", self.callee))
-        return [{"role": role, "number": number} for role, number in sides if number]
+
+def _class_of(row: RecordingRow, workgroup: Workgroup | None) -> str | None:
+    inherited = "" if workgroup is None else workgroup.class_name
+    return row.class_name or inherited or None
 
 
 def _labelled(
@@ -199,14 +203,55 @@ def _labelled(
     )
 
 
-def _lane_labels(labels: list[str]) -> list[str]:
-    """Return whom the left and the right channel belong to (DESIGN section 6)."""
-    ranks = {"agent": 0, "customer": 2}
-    left, *right = sorted(labels, key=lambda one: ranks.get(one, 1)) or [""]
-    lanes = [left] if left else []
-    if right:
-        lanes.append("customer" if "customer" in right else right[0])
-    return lanes
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Channel:
+    label: str
+    streams: tuple[str, ...]
+
+
+def _channels(
+    streams: tuple[StreamStatus, ...], sides: Mapping[str, str]
+) -> tuple[_Channel, ...]:
+    """Return whose streams are on the left and on the right channel."""
+    labels = [one.label for one in streams if one.media == "audio"]
+    found = []
+    for places in channels_of(labels, sides):
+        named = [sides.get(labels[place], labels[place]) for place in places]
+        found.append(
+            _Channel(
+                label=channel_label(named),
+                streams=tuple(labels[place] for place in places),
+            )
+        )
+    return tuple(found)
+
+
+def _ears(channels: tuple[_Channel, ...]) -> Mapping[str, str]:
+    """Return the channel of each stream; a call in mono has none to tell apart."""
+    if len(channels) < len(_EARS):
+        return {}
+    return {
+        label: ear
+        for ear, channel in zip(_EARS, channels, strict=True)
+        for label in channel.streams
+    }
+
+
+def _lanes(
+    channels: tuple[_Channel, ...], known: SessionMetadata, parties: tuple[Party, ...]
+) -> tuple[Lane, ...]:
+    called = known.direction is Direction.INBOUND
+    ours, theirs = known.caller, known.callee
+    if called:
+        ours, theirs = theirs, ours
+    fallback = {"agent": known.agent or ours, "customer": theirs}
+    return tuple(
+        Lane(
+            label=one.label,
+            name=name_on(parties, one.streams) or fallback.get(one.label, ""),
+        )
+        for one in channels or (_Channel(label="call", streams=()),)
+    )
 
 
 def _stream(status: StreamStatus) -> JsonMembers:

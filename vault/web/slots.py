@@ -7,8 +7,17 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from vault.core.errors import ThrottledError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailPace:
+    """How often who follows the trail looks, and how long that lives."""
+
+    look_every_s: float = 2.0
+    life_s: float = 600.0
 
 
 class StreamSlots:

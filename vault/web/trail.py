@@ -1,47 +1,41 @@
-"""The trail for officers: pages of entries, the checkpoint, and an export.
+"""The trail for officers: pages of entries, proofs, the checkpoint, and an export.
 
 Guarantees: only with the right to it, and the leaf that somebody read or
 exported is durable before the first entry leaves.
 
-Left to others: what the trail is (`vault.audit`).
+Left to others: what the trail is (`vault.audit`), following it (`vault.web.tail`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import Final
 
-from vault.access.policy import Permission
-from vault.audit.entry import Action, Draft
-from vault.audit.export import export_jsonl
-from vault.audit.query import TrailQuery
-from vault.audit.reading import LoggedEntry, TrailPage
+from vault.access.permissions import Permission
+from vault.access.policy import SessionKind, require
+from vault.audit.checkpoint import Checkpoint
+from vault.audit.entry import Action, Draft, Entry
+from vault.audit.language import Reading, read
+from vault.audit.query import EVERYTHING, TrailQuery
+from vault.audit.source import LoggedEntry, StoredEntry, TrailPage, require_leaf
 from vault.audit.tiles import TileName
-from vault.core.errors import InvalidInputError, NotFoundError
-from vault.web.exporting import blocks_of
-from vault.web.identity import Asker, insist
+from vault.core.errors import AccessDeniedError, InvalidInputError, NotFoundError
+from vault.web.identity import Asker, insist, log_refusal, still_there
 from vault.web.services import Services
+from vault.web.trail_names import TrailNames
 
-QUERY_MEMBERS: Final = ("actor", "action", "recording", "result", "since", "until")
-_USER: Final = "user:"
-_NOBODY: Final = "user:-"
+READS_TEXTS: Final = Permission.AUDIT_TEXT_READ
+_TAIL: Final = "tail"
+_PROOF: Final = "proof"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrailFilter:
-    """What an officer asks for; empty members ask for everything."""
+class ProvenEntry:
+    """One entry with the proof that a signed checkpoint stands for it."""
 
-    actor: str = ""
-    "A name, or ``user:<id>`` as entries spell it."
-    action: str = ""
-    recording: str = ""
-    result: str = ""
-    since: str = ""
-    until: str = ""
-
-    def members(self) -> dict[str, str]:
-        """Return the members that ask for anything."""
-        named = {name: getattr(self, name) for name in QUERY_MEMBERS}
-        return {name: value for name, value in named.items() if value}
+    stored: StoredEntry
+    entry: Entry
+    checkpoint: str
+    "The signed note."
 
 
 class TrailDesk:
@@ -50,9 +44,18 @@ class TrailDesk:
     def __init__(self, services: Services, asker: Asker) -> None:
         self._services = services
         self._asker = asker
+        self.names = TrailNames(services, asker)
+
+    def read(self, text: str) -> Reading:
+        """Read what the asker typed as a query.
+
+        Raises:
+            InvalidInputError: It is none; the message says what would be.
+        """
+        return read(text, names=self.names, now_ns=self._services.clock())
 
     def page(
-        self, wanted: TrailFilter, *, cursor: str | None, limit: int = 50
+        self, query: TrailQuery, *, cursor: str | None, limit: int = 50
     ) -> TrailPage:
         """Return one page, newest first.
 
@@ -60,12 +63,112 @@ class TrailDesk:
             AccessDeniedError: The asker may not read the trail.
             AuditUnavailableError: The leaf is not durable: nothing is shown.
         """
-        insist(self._services, self._asker, Permission.AUDIT_TRAIL_READ)
-        page = self._services.trail.search(
-            **self._resolved(wanted), cursor=cursor, limit=limit
-        )
-        self._log(Action.AUDIT_TRAIL_READ, wanted, rows=len(page.items))
+        self._insist()
+        page = self._services.trail.page(query, cursor=cursor, limit=limit)
+        self._log_read(query, rows=len(page.items))
         return page
+
+    def count(self, query: TrailQuery, size: int) -> int:
+        """Return how many of the first *size* entries match.
+
+        Raises:
+            AccessDeniedError: The asker may not read the trail.
+        """
+        self._insist()
+        if query == EVERYTHING:
+            return size
+        return self._services.trail.count(query, size=size)
+
+    def size(self) -> int:
+        """Return how many entries the log has now.
+
+        Raises:
+            AccessDeniedError: The asker may not read the trail.
+        """
+        self._insist()
+        return self._services.trail.head().size
+
+    def follow(self, query: TrailQuery) -> int:
+        """Begin to follow the trail; return the first index that is new.
+
+        Raises:
+            AccessDeniedError: The asker may not read the trail.
+            AuditUnavailableError: The leaf is not durable: nothing is shown.
+        """
+        self._insist()
+        self._log_read(query, kind=_TAIL)
+        return self._services.trail.head().size
+
+    def still_reads(self) -> None:
+        """Insist that the asker may go on reading.
+
+        Raises:
+            VaultError: Whatever ends it.
+        """
+        session = still_there(self._services, self._asker)
+        require(session.person, Permission.AUDIT_TRAIL_READ)
+
+    def since(self, query: TrailQuery, start: int) -> tuple[list[LoggedEntry], int]:
+        """Return what was logged from *start* on, oldest first, and where to go on.
+
+        Raises:
+            VaultError: The asker may not follow any more, or the trail is broken.
+        """
+        self.still_reads()
+        size = self._services.trail.head().size
+        if size <= start:
+            return [], start
+        batch = self._services.trail.batch(start, size, query=query)
+        found = [_sound(row) for row in batch.rows]
+        following = size if batch.next is None else batch.next
+        return [one for one in found if query.selects(one.entry.members)], following
+
+    def proven(self, index: int) -> ProvenEntry:
+        """Return one entry with the proof that it is in the log.
+
+        Raises:
+            AccessDeniedError: The asker may not read the trail.
+            AuditUnavailableError: The leaf is not durable: nothing is shown.
+            NotFoundError: No such entry.
+            TrailBrokenError: The entry is not what was logged.
+        """
+        self._insist()
+        trail = self._services.trail
+        note = trail.checkpoint()
+        size = Checkpoint.unverified(note).size
+        if not 0 <= index < size:
+            raise NotFoundError("no such entry")
+        rows = trail.batch(index, index + 1, proofs_at=size).rows
+        if not rows:
+            raise NotFoundError("no such entry")
+        entry = _sound(rows[0]).entry
+        self._log_read(EVERYTHING, rows=1, kind=_PROOF)
+        return ProvenEntry(stored=rows[0], entry=entry, checkpoint=note)
+
+    def texts(self, index: int) -> Mapping[str, str]:
+        """Return what people typed beside one entry; the warden writes the leaf.
+
+        Raises:
+            AccessDeniedError: The asker may not, or comes with a personal token.
+            StepUpRequiredError: They may, and have to prove again who they are.
+            NotFoundError: No such entry, or nothing beside it (any more).
+            AuditUnavailableError: The leaf is not durable: nothing is shown.
+        """
+        # 1. They hold the right to it, and just proved who they are.
+        insist(self._services, self._asker, READS_TEXTS, entry=index)
+        # 2. They did: a token proves nothing again, and whoever has it is there at any
+        #    hour, as often as they like.
+        if self._asker.session.kind is SessionKind.TOKEN:
+            log_refusal(
+                self._services.warden,
+                self._asker,
+                right=READS_TEXTS,
+                reason="token",
+                detail={"entry": index},
+            )
+            raise AccessDeniedError("a personal token does not read what people typed")
+        # 3. The warden writes who reads which entry, and opens it.
+        return self._services.warden.texts(self._asker.caller, index, right=READS_TEXTS)
 
     def checkpoint(self) -> str:
         """Return the newest signed checkpoint.
@@ -73,25 +176,9 @@ class TrailDesk:
         Raises:
             AccessDeniedError: The asker may not read the trail.
         """
-        insist(self._services, self._asker, Permission.AUDIT_TRAIL_READ)
+        self._insist()
         # No leaf: it shows no entry, and would make itself out of date.
         return self._services.trail.checkpoint()
-
-    def export(self, wanted: TrailFilter) -> Iterator[bytes]:
-        """Return the export in blocks.
-
-        Raises:
-            AccessDeniedError: The asker may not export the trail.
-            AuditUnavailableError: The leaf is not durable: nothing is exported.
-        """
-        insist(self._services, self._asker, Permission.AUDIT_TRAIL_EXPORT)
-        query = TrailQuery(**self._resolved(wanted))
-        self._log(Action.AUDIT_TRAIL_EXPORTED, wanted, format="jsonl")
-
-        def write(out: BinaryIO) -> None:
-            export_jsonl(self._services.trail, out, query=query)
-
-        return blocks_of(write)
 
     def tile(self, path: str) -> bytes:
         """Return one tile of the log by its path (``tile/0/000``).
@@ -100,84 +187,47 @@ class TrailDesk:
             AccessDeniedError: The asker may not read the trail.
             NotFoundError: Not a tile, or the log has not grown that far.
         """
-        insist(self._services, self._asker, Permission.AUDIT_TRAIL_READ)
+        self._insist()
         try:
             name = TileName.parse(path)
         except InvalidInputError:
             raise NotFoundError("no such tile") from None
         if name.level is None:
             # Entries leave here, so this is reading the trail like any other way.
-            self._log(Action.AUDIT_TRAIL_READ, TrailFilter(), rows=len(name.span))
+            self._log_read(EVERYTHING, rows=len(name.span))
         return self._services.trail.tile(name)
 
-    def names(self) -> Mapping[str, str]:
-        """Return the names of actors as entries spell them: ``user:<id>`` → name."""
-        people = {
-            _USER + str(person.id): person.name
-            for person in self._services.people.list()
-        }
-        devices = {
-            f"device:{listed.device.id}": listed.device.name
-            for listed in self._services.devices.list()
-        }
-        return people | devices
+    def _insist(self) -> None:
+        insist(self._services, self._asker, Permission.AUDIT_TRAIL_READ)
 
-    def _resolved(self, wanted: TrailFilter) -> dict[str, str]:
-        members = wanted.members()
-        actor = members.get("actor", "")
-        if actor and ":" not in actor and actor != "unknown":
-            try:
-                members["actor"] = _USER + str(self._services.people.by_name(actor).id)
-            except NotFoundError:
-                members["actor"] = _NOBODY  # matches no entry
-        return members
-
-    def _log(
-        self,
-        action: Action,
-        wanted: TrailFilter,
-        *,
-        rows: int | None = None,
-        format: str = "",
+    def _log_read(
+        self, query: TrailQuery, *, rows: int | None = None, kind: str = ""
     ) -> None:
-        detail: dict[str, str | int] = {}
+        detail = query.detail()
         if rows is not None:
             detail["rows"] = rows
-        if format:
-            detail["format"] = format
-        if fields := "/".join(wanted.members()):
-            detail["fields"] = fields
-        permission = (
-            Permission.AUDIT_TRAIL_EXPORT if format else Permission.AUDIT_TRAIL_READ
-        )
+        if kind:
+            detail["kind"] = kind
+        self._log(Action.AUDIT_TRAIL_READ, Permission.AUDIT_TRAIL_READ, detail)
+
+    def _log(
+        self, action: Action, right: Permission, detail: Mapping[str, str | int]
+    ) -> None:
         self._services.warden.append(
-            Draft(
-                action=action,
-                caller=self._asker.caller,
-                right=permission,
-                detail=detail,
-            )
+            Draft(action=action, caller=self._asker.caller, right=right, detail=detail)
         )
-
-
-def parse_query(text: str) -> TrailFilter:
-    """Read ``actor:ada action:recording.played since:2026-11-01``.
-
-    Raises:
-        InvalidInputError: A word that names no member, or one member twice.
-    """
-    members: dict[str, str] = {}
-    for word in text.split():
-        name, colon, value = word.partition(":")
-        if not (colon and value) or name not in QUERY_MEMBERS or name in members:
-            raise InvalidInputError(
-                "a query is made of words like actor:ada, each member once: "
-                + ", ".join(QUERY_MEMBERS)
-            )
-        members[name] = value
-    return TrailFilter(**members)
 
 
 def entry_members(logged: LoggedEntry) -> dict[str, object]:
     """Return one entry as the API shows it."""
     return {"index": logged.index, "entry": dict(logged.entry.members)}
+
+
+def _sound(row: StoredEntry) -> LoggedEntry:
+    """Return the entry of a row that is what was hashed.
+
+    Raises:
+        TrailBrokenError: It is not.
+    """
+    require_leaf(row)
+    return LoggedEntry(index=row.index, entry=Entry.parse(row.octets))

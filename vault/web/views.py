@@ -7,7 +7,7 @@ Left to others: what is on a page (`vault.web.pages`), who may see it.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +18,16 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vault.core.errors import ConfigurationError
-from vault.core.problems import Problem
+from vault.core.problems import TYPE_PREFIX, Problem
 from vault.web import words
 
 STATIC: Final = Path(__file__).parent / "static"
 _MANIFEST: Final = STATIC / "dist" / "manifest.json"
 _ROOT: Final = "/static/dist/"
+_ASKING_FOR_PROOF: Final = {
+    TYPE_PREFIX + "session-locked": "locked.html",
+    TYPE_PREFIX + "step-up-required": "prove.html",
+}
 _HOUR_S: Final = 3600
 _MINUTE_S: Final = 60
 
@@ -34,6 +38,13 @@ class Place:
 
     name: str
     href: str
+    tabs: tuple["Place", ...] = ()
+    "What it consists of, shown as a second row on each of them."
+
+    def holds(self, path: str) -> bool:
+        """Tell whether the page at *path* belongs here."""
+        own = path == self.href or path.startswith(self.href + "/")
+        return own or any(tab.holds(path) for tab in self.tabs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +57,42 @@ class Reader:
     places: Sequence[Place]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """What the frame of a page says of broken glass."""
+
+    count: int = 0
+    "By how many it is broken, for who can end it; 0 for everybody else."
+    own_until: str = ""
+    "Until when the reader's own is; empty if it is not."
+    own_id: str = ""
+    "The reader's id, to end it by."
+
+
+QUIET: Final = Alarm()
+
+
 class Views:
     """Draws pages; one per process."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        idle_s: float = 900.0,
+        provider: str = "",
+        offers_passkeys: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         """Load the manifest of the bundle.
+
+        Args:
+            idle_s: Seconds without activity after which a page locks itself.
+            provider: What the button of an OpenID provider calls it; empty for none.
+            offers_passkeys: Whether passkeys work under a host.
 
         Raises:
             ConfigurationError: There is no bundle: the package was not built.
         """
+        self._offers_passkeys = offers_passkeys
         try:
             self._manifest = json.loads(_MANIFEST.read_text())
         except (OSError, ValueError):
@@ -78,8 +116,14 @@ class Views:
             protection_text=words.protection_text,
             protection_warning=words.protection_warning,
             direction_text=words.direction_text,
+            permission_text=words.permission_text,
+            change_text=words.change_text,
+            idle_s=round(idle_s),
+            provider=provider,
         )
-        self._templates.filters.update(clock=clock_text, utc=utc_text)
+        self._templates.filters.update(
+            clock=clock_text, utc=utc_text, sentence=sentence
+        )
 
     def page(
         self,
@@ -88,34 +132,78 @@ class Views:
         *,
         reader: Reader | None,
         status: int = 200,
+        refused: Problem | None = None,
+        told: str = "",
         **context: object,
     ) -> Response:
-        """Return *template* drawn for *reader*."""
+        """Return *template* drawn for *reader*.
+
+        Args:
+            request: What asks for it.
+            template: Which one.
+            reader: Who is signed in; None for nobody, or behind a lock.
+            status: Of the answer.
+            refused: What gives the answer its status and headers instead.
+            told: What was done before, and is so now.
+            **context: What the template shows.
+        """
         html = self._templates.get_template(template).render(
             context,
             reader=reader,
             here=request.url.path,
-            nonce=request.state.csp_nonce,
+            told=told,
+            alarm=getattr(request.state, "alarm", QUIET),
+            locked_because=getattr(request.state, "locked_because", ""),
+            passkeys=self._offers_passkeys(request.headers.get("host", "")),
         )
-        return HTMLResponse(html, status_code=status)
+        if refused is None:
+            return HTMLResponse(html, status_code=status)
+        return HTMLResponse(html, refused.status, refused.headers())
 
     def problem(self, request: Request, problem: Problem) -> Response:
-        """Return *problem* as a page; it says no more than the JSON would."""
-        response = self.page(
+        """Return *problem* as a page; it says no more than the JSON would.
+
+        What a proof of who it is settles is a page that asks for one.
+        """
+        template = _ASKING_FOR_PROOF.get(problem.type)
+        if template is None:
+            return self.page(
+                request,
+                "problem.html",
+                reader=getattr(request.state, "reader", None),
+                refused=problem,
+                problem=problem,
+            )
+        return self.page(
             request,
-            "problem.html",
-            reader=getattr(request.state, "reader", None),
-            status=problem.status,
-            problem=problem,
+            template,
+            reader=None,
+            refused=problem,
+            csrf=getattr(request.state, "csrf", ""),
+            error="",
+            # Only what is asked for again by the same link can be gone on to; what a
+            # form sent is sent again from its page, and that says so.
+            next=_target(request)
+            if request.method == "GET"
+            else getattr(request.state, "back", "/"),
+            undone=request.method != "GET",
         )
-        response.headers.update(problem.headers())
-        return response
 
     def _script(self, entry: str) -> str:
         return _ROOT + str(self._manifest[f"src/{entry}.ts"]["file"])
 
     def _styles(self, entry: str) -> list[str]:
         return [_ROOT + sheet for sheet in self._manifest[f"src/{entry}.ts"]["css"]]
+
+
+def _target(request: Request) -> str:
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query else "")
+
+
+def sentence(text: str) -> str:
+    """Return *text* with a capital first letter, and every other one as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def clock_text(seconds: float) -> str:

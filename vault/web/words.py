@@ -3,9 +3,11 @@
 Left to others: the slugs themselves (`vault.core.flow`), which the API shows.
 """
 
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from vault.access.permissions import Permission
 from vault.core.flow import Allowance, Direction, Reason, RecordingState
 from vault.core.media import Protection
 from vault.web.items import RecordingItem
@@ -56,7 +58,10 @@ _WARNINGS: Final = MappingProxyType(
     }
 )
 
-DEVICES: Final = "Devices are added, changed and revoked with callvault device."
+UNSAFE_SIGNALLING: Final = (
+    "SIP that can be read tells whoever is on its way the keys of its calls; who is "
+    "known by an address alone can be passed off by others."
+)
 UNSAFE_DEVICES: Final = (
     "Unencrypted RTP can be heard and changed by whoever is on its way; with weak "
     "tags, a flood gets a forged packet in within hours. Such recordings are marked."
@@ -64,8 +69,54 @@ UNSAFE_DEVICES: Final = (
 
 _ALLOWANCES: Final = MappingProxyType(
     {
-        Allowance.SHORT_TAG: "weak SRTP tags (32 bit)",
+        Allowance.CLEAR_SIGNALLING: "SIP that can be read on its way",
+        Allowance.MD5_DIGEST: "SIP answers with MD5",
+        Allowance.PAUSE_OTHERS: "pauses for calls of others",
         Allowance.PLAIN_RTP: "unencrypted RTP",
+        Allowance.SHORT_TAG: "weak SRTP tags (32 bit)",
+        Allowance.SIP_BY_ADDRESS: "SIP with no proof but its address",
+    }
+)
+
+_PERMISSIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        Permission.ACCESS_EMERGENCY_USE: "break the glass",
+        Permission.ACCESS_POLICY_APPROVE: "agree to changes of rights",
+        Permission.ACCESS_POLICY_EDIT: "change policies and devices",
+        Permission.ACCESS_SESSION_END: "end sessions of others",
+        Permission.ACCESS_USER_EDIT: "change people",
+        Permission.AUDIT_TEXT_READ: "read what people typed",
+        Permission.AUDIT_TRAIL_EXPORT: "export the audit trail",
+        Permission.AUDIT_TRAIL_READ: "read the audit trail",
+        Permission.CALL_LIVE_LISTEN: "listen to running calls",
+        Permission.KEY_KEK_DESTROY: "destroy keys",
+        Permission.KEY_KEK_ROTATE: "rotate keys",
+        Permission.RECORDING_APPROVAL_DECIDE: "agree to playback",
+        Permission.RECORDING_CLASS_EDIT: "classify recordings",
+        Permission.RECORDING_HOLD_PLACE: "place legal holds",
+        Permission.RECORDING_HOLD_RELEASE: "release legal holds",
+        Permission.RECORDING_MEDIA_EXPORT: "export recordings",
+        Permission.RECORDING_MEDIA_PLAY: "hear recordings",
+        Permission.RECORDING_METADATA_READ: "see recordings",
+        Permission.RECORDING_SCREEN_PLAY: "watch screens",
+        Permission.SYSTEM_HEALTH_READ: "read the health page",
+    }
+)
+
+_CHANGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "class.put": "Make or change a class",
+        "class.remove": "Remove a class",
+        "person.add": "Add a person",
+        "person.code": "Give a code for a password",
+        "person.reopen": "Enable an account",
+        "person.set": "Change a person's duties",
+        "person.shut": "Disable an account",
+        "recording.classify": "Classify a recording",
+        "right.give": "Give a right",
+        "right.revoke": "Revoke a right",
+        "workgroup.add": "Add a workgroup",
+        "workgroup.set": "Change a workgroup",
     }
 )
 
@@ -135,6 +186,22 @@ def protection_warning(protection: Protection) -> str:
 def allowance_text(allowance: Allowance) -> str:
     """Return what a device is allowed to send, as a warning."""
     return _ALLOWANCES[allowance]
+
+
+def permission_text(permission: str) -> str:
+    """Return what somebody with *permission* may do; itself for one of another time."""
+    return _PERMISSIONS.get(permission, permission)
+
+
+def change_text(kind: str) -> str:
+    """Return what a change that waits would do; its kind for one of another time."""
+    return _CHANGES.get(kind, kind)
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Return *texts* as one phrase: ``a``, ``a and b``, ``a, b and c``."""
+    *most, last = texts
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def direction_text(direction: Direction) -> str:

@@ -2,20 +2,38 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from vault.core.clock import rfc3339
-from vault.core.errors import InvalidInputError
+from vault.core.errors import (
+    ApprovalRequiredError,
+    AuditUnavailableError,
+    GoneError,
+    InvalidInputError,
+    NoMediaError,
+    NotFoundError,
+    NotReadyError,
+    ReasonRequiredError,
+    StepUpRequiredError,
+)
 from vault.core.flow import MediaPart, RecordingState
 from vault.core.ids import parse_recording_id
-from vault.web.api.bodies import NewGrant, read_body
+from vault.core.openapi import may_answer
+from vault.web.api.bodies import JsonBody, NewGrant
+from vault.web.api.queries import each_once
+from vault.web.api.shapes import (
+    GrantShape,
+    IdInPath,
+    RecordingFull,
+    RecordingsPage,
+)
 from vault.web.browse import RecordingQuery, browse_of
 from vault.web.identity import Rooms, SignedIn
 from vault.web.listening import Listening
 
-router = APIRouter(prefix="/api/v1/recordings")
+router = APIRouter(prefix="/api/v1/recordings", dependencies=[Depends(each_once)])
 
 MAX_LIMIT = 200
 
@@ -31,15 +49,13 @@ class ListQuery(BaseModel):
     agent: Annotated[str | None, Field(min_length=1, max_length=256)] = None
     workgroup: Annotated[str | None, Field(min_length=1, max_length=64)] = None
     state: RecordingState | None = None
+    class_name: Annotated[str | None, Field(alias="class", max_length=32)] = None
     cursor: Annotated[str | None, Field(max_length=64)] = None
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 50
 
 
-async def _new_grant(request: Request) -> NewGrant:
-    return await read_body(request, NewGrant, optional=True)
-
-
-@router.get("")
+@router.get("", response_model=RecordingsPage)
+@may_answer(AuditUnavailableError)
 def list_recordings(
     query: Annotated[ListQuery, Query()], asker: SignedIn, services: Rooms
 ) -> JSONResponse:
@@ -49,18 +65,30 @@ def list_recordings(
     return JSONResponse({"items": items, "next": page.next})
 
 
-@router.get("/{recording_id}")
-def show_recording(recording_id: str, asker: SignedIn, services: Rooms) -> JSONResponse:
+@router.get("/{recording_id}", response_model=RecordingFull)
+@may_answer(NotFoundError, AuditUnavailableError)
+def show_recording(
+    recording_id: IdInPath, asker: SignedIn, services: Rooms
+) -> JSONResponse:
     """Show one recording."""
     item = browse_of(services).view(asker, parse_recording_id(recording_id))
     return JSONResponse(item.full())
 
 
-@router.post("/{recording_id}/grants", status_code=201)
+@router.post("/{recording_id}/grants", status_code=201, response_model=GrantShape)
+@may_answer(
+    NotFoundError,
+    NotReadyError,
+    NoMediaError,
+    GoneError,
+    ApprovalRequiredError,
+    ReasonRequiredError,
+    StepUpRequiredError,
+)
 def open_grant(
-    recording_id: str,
-    body: Annotated[NewGrant, Depends(_new_grant)],
+    recording_id: IdInPath,
     asker: SignedIn,
+    body: Annotated[NewGrant, Depends(JsonBody(shape=NewGrant, optional=True))],
     services: Rooms,
 ) -> JSONResponse:
     """Ask for one part of one recording before fetching it."""

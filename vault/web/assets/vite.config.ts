@@ -1,6 +1,6 @@
 import { defineConfig } from 'vite';
 
-// Two entries: `app` on every page, `player` only where something plays.
+// `app` is on every page, `player` where something plays, `factors` where they are set up.
 // Nothing is inlined, so that the strict content security policy holds.
 export default defineConfig({
   base: '/static/dist/',
@@ -13,6 +13,6 @@ export default defineConfig({
     cssCodeSplit: true,
     assetsInlineLimit: 0,
     license: true,
-    rolldownOptions: { input: { app: 'src/app.ts', player: 'src/player.ts' } },
+    rolldownOptions: { input: { app: 'src/app.ts', factors: 'src/factors.ts', player: 'src/player.ts' } },
   },
 });

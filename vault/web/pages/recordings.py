@@ -6,15 +6,18 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from vault.access.policy import Permission
+from vault.access.permissions import Permission
 from vault.core.errors import InvalidInputError
 from vault.core.flow import RecordingState
 from vault.core.ids import parse_recording_id
 from vault.web import words
 from vault.web.browse import RecordingQuery, asked_party, browse_of
-from vault.web.identity import Rooms
+from vault.web.holding import HoldDesk
+from vault.web.identity import passive
 from vault.web.items import RecordingItem
-from vault.web.pages.frame import PageAsker, PageViews, reader_of
+from vault.web.lacking import lacking
+from vault.web.pages.frame import PageVisit
+from vault.web.trail_words import history_of
 from vault.web.views import clock_text, utc_text
 
 router = APIRouter()
@@ -55,26 +58,20 @@ def asked_query(request: Request) -> RecordingQuery:
 
 @router.get(LIST)
 def list_page(
-    request: Request,
-    query: Annotated[RecordingQuery, Depends(asked_query)],
-    asker: PageAsker,
-    views: PageViews,
-    services: Rooms,
+    visit: PageVisit, query: Annotated[RecordingQuery, Depends(asked_query)]
 ) -> Response:
     """Show the list; its address is the query."""
-    browse = browse_of(services)
+    browse, asker = browse_of(visit.services), visit.asker
     page = browse.find(asker, query)
     filters = {
         name: value
         for name in _FILTERS
-        if (value := request.query_params.get(name, "").strip())
+        if (value := visit.request.query_params.get(name, "").strip())
     }
     if query.party:
         filters["party"] = query.party
-    return views.page(
-        request,
+    return visit.page(
         "recordings.html",
-        reader=reader_of(asker),
         query=query,
         page=page,
         workgroups=(workgroups := browse.workgroups(asker)),
@@ -90,28 +87,29 @@ def list_page(
 
 
 @router.get(LIST + "/{recording_id}")
-def recording_page(
-    request: Request,
-    recording_id: str,
-    asker: PageAsker,
-    views: PageViews,
-    services: Rooms,
-) -> Response:
+def recording_page(recording_id: str, visit: PageVisit) -> Response:
     """Show one recording, with the player where there is something to play."""
+    services, asker = visit.services, visit.asker
     item = browse_of(services).view(asker, parse_recording_id(recording_id))
-    return views.page(
-        request,
+    may_play = item.playable or item.in_progress
+    return visit.page(
         "recording.html",
-        reader=reader_of(asker),
         item=item,
+        lacking=lacking(services, asker, item.id) if may_play else "",
         facts=facts_of(item),
+        marks=HoldDesk(visit.services, visit.asker).marks_of(item.id),
+        back=f"{LIST}/{item.id}",
+        history_href=history_of(asker, f"recording:{item.id}"),
     )
 
 
 @router.get(LIST + "/{recording_id}/state")
-def recording_state(recording_id: str, asker: PageAsker, services: Rooms) -> Response:
+@passive
+def recording_state(recording_id: str, visit: PageVisit) -> Response:
     """Tell a waiting page to draw itself again once the recording moved on."""
-    state = browse_of(services).state(asker, parse_recording_id(recording_id))
+    state = browse_of(visit.services).state(
+        visit.asker, parse_recording_id(recording_id)
+    )
     waiting = state in words.PROGRESS
     return Response(
         status_code=204 if waiting else 200,
@@ -126,6 +124,8 @@ def facts_of(item: RecordingItem) -> list[tuple[str, str]]:
         ("Length", "" if item.duration_s is None else clock_text(item.duration_s)),
         ("Agent", item.agent),
         ("Workgroup", _workgroup(item)),
+        ("Class", item.class_name or ""),
+        ("Legal hold", "yes" if item.held else ""),
         ("From", item.caller),
         ("To", item.callee),
         ("Device", item.device),

@@ -1,4 +1,5 @@
 /** The recording page: everything that plays, and nothing that decides who may. */
+import './trusted';
 import './player.css';
 import { mount } from './player/mount';
 

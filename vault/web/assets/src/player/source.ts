@@ -22,6 +22,7 @@ export async function probe(url: string): Promise<Trouble | null> {
   try {
     const answer = await fetch(url, { headers: { Range: 'bytes=0-0' } });
     if (answer.ok) return null;
+    if (answer.status === 401) document.dispatchEvent(new CustomEvent('session:refused'));
     const problem = (await answer.json().catch(() => ({}))) as { title?: string };
     return {
       status: answer.status,

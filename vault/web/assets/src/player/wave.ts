@@ -19,12 +19,11 @@ export function draw(box: HTMLElement, container: HTMLElement, media: HTMLMediaE
     { waveColor: color('--first-ahead'), progressColor: color('--first') },
     { waveColor: color('--second-ahead'), progressColor: color('--second') },
   ];
-  return WaveSurfer.create({
+  const wave = WaveSurfer.create({
     container,
     media,
     peaks: peaks.channels.map((channel) => stretched(channel)),
     duration: peaks.duration,
-    cspNonce: box.dataset['nonce'] ?? '',
     height: LANE_HEIGHT_PX,
     barWidth: 2,
     barGap: 1,
@@ -39,6 +38,32 @@ export function draw(box: HTMLElement, container: HTMLElement, media: HTMLMediaE
     splitChannels: lanes.slice(0, peaks.channels.length),
     plugins: [Timeline.create({ height: 20, secondaryLabelOpacity: 1, style: { color: color('--muted'), fontSize: '11px' } })],
   });
+  dress(wave);
+  return wave;
+}
+
+/**
+ * What wavesurfer.js 8.0.1 would put into a `<style>` of its own, which the content
+ * security policy does not let in: a sheet that is constructed needs no exception.
+ */
+function dress(wave: WaveSurfer): void {
+  const root = wave.getWrapper().getRootNode();
+  if (!(root instanceof ShadowRoot)) return;
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(`
+    :host { user-select: none; min-width: 1px; }
+    .scroll { overflow-x: auto; overflow-y: hidden; width: 100%; position: relative; }
+    .noScrollbar { scrollbar-color: transparent; scrollbar-width: none; }
+    .noScrollbar::-webkit-scrollbar { display: none; }
+    .wrapper { position: relative; overflow: visible; z-index: 2; }
+    .canvases { min-height: ${LANE_HEIGHT_PX}px; pointer-events: none; }
+    .canvases > div { position: relative; }
+    canvas { display: block; position: absolute; top: 0; image-rendering: pixelated; }
+    .progress { pointer-events: none; position: absolute; z-index: 2; top: 0; left: 0; width: 0; height: 100%; overflow: hidden; }
+    .progress > div { position: relative; }
+    .cursor { pointer-events: none; position: absolute; z-index: 5; top: 0; left: 0; height: 100%; border-radius: 2px; }
+  `);
+  root.adoptedStyleSheets = [sheet];
 }
 
 /**
