@@ -16,7 +16,7 @@ import typer
 from typer import _click as click  # typer carries a click of its own
 from typer.core import TyperGroup
 
-from vault import __version__
+from vault import __version__, process
 from vault.serving import logs
 
 # Name → module of vault.commands and what of it is the command.
@@ -26,6 +26,7 @@ _COMMANDS: Final = MappingProxyType(
         "serve": "processes:serve",
         "tap": "processes:tap",
         "web": "processes:web",
+        "auditor": "processes:auditor",
         "worker": "processes:worker",
         "warden": "processes:warden",
         "doctor": "install:doctor",
@@ -33,12 +34,22 @@ _COMMANDS: Final = MappingProxyType(
         "user": "people:user",
         "role": "people:role",
         "workgroup": "people:workgroup",
-        "device": "people:device",
-        "token": "people:token",
+        "device": "devices:device",
+        "extension": "extensions:extension",
+        "right": "policy:right",
+        "class": "policy:class_",
+        "approval": "second_person:approval",
+        "emergency": "second_person:emergency",
+        "hold": "holds:hold",
+        "address": "addresses:address",
+        "token": "signed_in:token",
         "sessions": "ledger:sessions",
         "recordings": "recordings:recordings",
         "spool": "spool:spool",
         "audit": "trail:audit",
+        "ldap": "directory:ldap",
+        "oidc": "provider:oidc",
+        "openapi": "openapi:openapi",
     }
 )
 
@@ -57,7 +68,9 @@ class _Lazy(TyperGroup):
         if cmd_name not in _COMMANDS:
             return None
         module, _, attribute = _COMMANDS[cmd_name].partition(":")
-        found = getattr(importlib.import_module(f"vault.commands.{module}"), attribute)
+        with process.loading():
+            family = importlib.import_module(f"vault.commands.{module}")
+        found = getattr(family, attribute)
         if isinstance(found, typer.Typer):
             group = typer.main.get_group(found)
             group.name = cmd_name

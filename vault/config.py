@@ -4,7 +4,8 @@ Guarantees: an unknown key, a contradiction or a listener beyond loopback withou
 TLS stops the process with a message that names the key and the way out; no secret
 has a default, and none is kept here longer than it takes to hand it over.
 
-Left to others: making things of it (`vault.wiring`).  No room imports settings.
+Left to others: making things of it (`vault.wiring`), what a service manager says
+(`vault.serving.service_manager`).  No room imports settings.
 """
 
 import difflib
@@ -13,14 +14,11 @@ import ipaddress
 import os
 import stat
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Any, Final, Self
 
 from pydantic import (
-    BeforeValidator,
     Field,
-    PlainSerializer,
     ValidationError,
     field_validator,
     model_validator,
@@ -33,6 +31,10 @@ from pydantic_settings import (
 
 from vault.core.errors import ConfigurationError
 from vault.core.secrets import SecretBytes
+from vault.settings.auditing import AuditingSettings
+from vault.settings.listening import ListeningSettings
+from vault.settings.signing_in import SigningInSettings
+from vault.settings.streaming import StreamingSettings
 
 PREFIX: Final = "CALLVAULT_"
 # Read here and not by pydantic: where the file lies, and the passphrase itself.
@@ -40,49 +42,8 @@ _SPECIAL: Final = frozenset({"config", "passphrase"})
 _PORT_MAX: Final = 65_535
 GIB: Final = 1 << 30
 _SUN_PATH_BYTES: Final = 107
-_FROM_SERVICE_MANAGER: Final = (
-    "NOTIFY_SOCKET",
-    "FDSTORE",
-    "LISTEN_PID",
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
-)
-_FIRST_DESCRIPTOR: Final = 3
-_MOST_DESCRIPTORS: Final = 65_536
-
-
-class Endpoint:
-    """An address and a port to listen on, as ``host:port`` or ``[v6]:port``."""
-
-    __slots__ = ("host", "port")
-
-    def __init__(self, text: str) -> None:
-        host, _, port = text.rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        if not host or not port.isascii() or not port.isdigit():
-            raise ValueError("write it as ADDRESS:PORT, for example 127.0.0.1:8080")
-        if int(port) > _PORT_MAX:
-            raise ValueError(f"a port is at most {_PORT_MAX}")
-        self.host = str(ipaddress.ip_address(host))
-        self.port = int(port)
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        return ipaddress.ip_address(self.host).is_loopback
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-
-def _endpoint(value: object) -> Endpoint:
-    return value if isinstance(value, Endpoint) else Endpoint(str(value))
-
-
-Listen = Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerializer(str)]
+_ATTRIBUTE: Final = r"^[A-Za-z][A-Za-z0-9;-]{0,63}$"
+_CLAIM: Final = r"^[A-Za-z0-9_.:/-]{1,128}$"
 
 
 def _default_folder() -> Path:
@@ -95,7 +56,13 @@ def _default_folder() -> Path:
     return Path(base) / "callvault"
 
 
-class Settings(BaseSettings):
+class Settings(
+    ListeningSettings,
+    SigningInSettings,
+    AuditingSettings,
+    StreamingSettings,
+    BaseSettings,
+):
     """Every setting, by the name it has in ``callvault.toml``.
 
     ``CALLVAULT_`` plus the name in capitals sets the same thing and wins.
@@ -108,12 +75,6 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=_default_folder)
     passphrase_file: Path | None = None
 
-    web_listen: Listen = Endpoint("127.0.0.1:8080")
-    forks_listen: Listen = Endpoint("127.0.0.1:8081")
-    sip_listen: str = ""
-    "Reserved for the SIPREC server, which this version does not have."
-    metrics_listen: Listen = Endpoint("127.0.0.1:9090")
-
     media_listen: str = "127.0.0.1"
     media_advertise: str | None = None
     media_ports: str = "40000-49999"
@@ -121,13 +82,6 @@ class Settings(BaseSettings):
     "Media worker processes; 0 means one per core, at most 4."
     media_streams_per_worker: int = Field(default=3500, ge=1, le=100_000)
     sweep_ms: int = Field(default=200, ge=20, le=1000)
-
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    web_tls_cert: Path | None = None
-    web_tls_key: Path | None = None
-    forks_tls_cert: Path | None = None
-    forks_tls_key: Path | None = None
 
     database_url: str = ""
     "Empty: two SQLite files in ``data_dir``.  Else ``postgresql://…``."
@@ -153,9 +107,12 @@ class Settings(BaseSettings):
     "A running call without an authentic packet for so long is an alarm; 0: never."
     one_way_alarm_s: int = Field(default=30, ge=0)
     "So is a party that is not heard for so long while another one is."
-    sign_in_idle_s: int = Field(default=900, ge=60)
-    sign_in_max_s: int = Field(default=12 * 3600, ge=300)
-
+    pause_max_s: int = Field(default=900, ge=0, le=86_400)
+    "A pause ends by itself after so long at the latest; 0: never."
+    keep_dtmf_digits: bool = False
+    "Capture RFC 4733 packets, too: whoever may open a capture can read the digits."
+    mute_dtmf_tones: bool = False
+    "Silence DTMF tones in what is made to be played."
     keyring_memory_mib: int = Field(default=256, ge=19, le=4096)
     password_memory_mib: int = Field(default=64, ge=8, le=1024)
     audit_origin: str = Field(default="callvault/audit", pattern=r"[!-*,-~]{1,100}")
@@ -165,7 +122,7 @@ class Settings(BaseSettings):
     warden_roles: dict[str, str] = Field(default_factory=dict)
     'Unix uid → role, for processes that run apart: ``{"990" = "tap"}``.'
 
-    @field_validator("media_listen", "media_advertise")
+    @field_validator("media_listen", "media_advertise", "sip_advertise")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
         return value and str(ipaddress.ip_address(value))
@@ -181,27 +138,18 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _contradictions(self) -> Self:
-        for name in ("web", "forks"):
-            cert, key = self.tls_for(name)
-            if (cert is None) != (key is None):
-                raise ValueError(f"{name}: a certificate and its key go together")
-            listen: Endpoint = getattr(self, f"{name}_listen")
-            if cert is None and not listen.is_loopback:
-                raise ValueError(
-                    f"{name}_listen {listen} reaches beyond this machine: set tls_cert "
-                    f"and tls_key (or {name}_tls_cert and {name}_tls_key)"
-                )
-        if not self.metrics_listen.is_loopback:
-            raise ValueError("metrics_listen must stay on loopback: it has no sign-in")
+    def _open_id_connect(self) -> Self:
+        if not self.oidc_issuer:
+            return self
+        if not self.oidc_client_id:
+            raise ValueError("oidc_issuer needs oidc_client_id")
+        if self.oidc_client_secret_file and self.oidc_client_key_file:
+            raise ValueError(
+                "oidc_client_secret_file and oidc_client_key_file: one of them"
+            )
+        if self.public_origin is None:
+            raise ValueError("oidc_issuer needs web_origin, the address of the pages")
         return self
-
-    def tls_for(self, listener: str) -> tuple[Path | None, Path | None]:
-        """Return certificate and key of *listener*: its own, else the common ones."""
-        return (
-            getattr(self, f"{listener}_tls_cert") or self.tls_cert,
-            getattr(self, f"{listener}_tls_key") or self.tls_key,
-        )
 
     @property
     def media_port_range(self) -> tuple[int, int]:
@@ -293,58 +241,6 @@ def _toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise ConfigurationError(f"{file} cannot be read: {exc}") from None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceManager:
-    """What systemd, or whoever acts like it, has told this process."""
-
-    notify: str = ""
-    "Where it listens: a path, or ``@`` and an abstract name; empty for nowhere."
-
-    keeps: int = 0
-    "Descriptors it would keep, as far as it says; systemd before 254 does not say."
-
-    watchdog_s: float | None = None
-    "It expects a sign of life within each such time."
-
-    descriptors: tuple[int, ...] = ()
-    "What it hands over, from 3 on; the receiver owns them."
-
-    names: tuple[str, ...] = ()
-    "One for each descriptor."
-
-
-def service_manager() -> ServiceManager:
-    """Return what the service manager says, and take it out of the environment.
-
-    A second call returns nothing, and neither do children inherit it: what is meant
-    for this process must not be taken for theirs.
-    """
-    told = {name: os.environ.pop(name, "") for name in _FROM_SERVICE_MANAGER}
-    own = str(os.getpid())
-    count, names = 0, list[str]()
-    if told["LISTEN_PID"] == own:
-        count = min(_number(told["LISTEN_FDS"]), _MOST_DESCRIPTORS)
-        names = told["LISTEN_FDNAMES"].split(":")
-    if len(names) != count:
-        names = ["unknown"] * count
-    watchdog_us = 0
-    if told["WATCHDOG_PID"] in ("", own):
-        watchdog_us = _number(told["WATCHDOG_USEC"])
-    notify = told["NOTIFY_SOCKET"] if told["NOTIFY_SOCKET"][:1] in ("/", "@") else ""
-    keeps = _number(told["FDSTORE"]) if told["FDSTORE"] else _MOST_DESCRIPTORS
-    return ServiceManager(
-        notify=notify,
-        keeps=keeps if notify else 0,
-        watchdog_s=watchdog_us / 1e6 if watchdog_us and notify else None,
-        descriptors=tuple(range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + count)),
-        names=tuple(names),
-    )
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0  # noqa: PLR2004 - digits of 2**63
 
 
 def passphrase(settings: Settings) -> SecretBytes:

@@ -7,17 +7,24 @@ Left to others: running processes (`vault.serving`), commands (`vault.commands`)
 
 An installation's folder (all of it private):
 
-    catalog.sqlite audit.sqlite     the two databases, unless they are PostgreSQL
+    catalog/catalog.sqlite          the two databases, unless they are PostgreSQL;
+    audit/audit.sqlite              each in a folder that processes are let into or not
     keys/keyring.json               secrets, under the passphrase (the warden's)
     keys/log-mark.json              the log signer's high-water mark
+    keys/log-mark.<n>.json          the last one of a log that was succeeded
+    keys/log-anchor                 on a stand-by: the newest published checkpoint
     keys/log.vkey                   the log's verifier key (public)
     keys/roster.json, roster.pub    recipients and signers, and the key that signs it
     keys/signers/{taps,workers}/    public keys of those who sign, one file each
     tap/manifest.key                this tap's signing key
     tap/snapshot.json               what the tap knows while the database is away
     worker/addendum.key             this worker's signing key
-    run/tap-status.json             how the tap stands, in figures
-    run/tap/                        where its media workers can be met again
+    web/factor.key                  seals the secrets of authenticator apps
+    run/roster/                     a copy of the roster, for processes without keys/
+    run/tap/status.json             how the tap stands, in figures
+    auditor/                        what the auditor remembers of the log
+    run/auditor/status.json         how the auditor stands
+    run/tap/                        where its media workers can be met again, too
     spool/, objects/, run/
 """
 
@@ -27,11 +34,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from sqlalchemy import Engine
 
-from vault.audit.checkpoint import Signer
+from vault.access.factor_key import FactorKey, create_factor_key
 from vault.audit.log import AuditLog
 from vault.audit.reading import TrailReader
 from vault.audit.schema import upgrade_audit
@@ -42,13 +49,20 @@ from vault.config import Settings, read_secret
 from vault.core.clock import month_of, system_clock_ns
 from vault.core.errors import ConfigurationError
 from vault.core.secrets import SecretBytes
-from vault.database.engine import open_engine
+from vault.database.places import Databases
 from vault.objects.open import Stores, open_stores
 from vault.recorder.keys import create_manifest_key
 from vault.sealing.keyring import ArgonCost, Keyring
 from vault.sealing.roster import Roster, RosterSigner, verify_roster
 from vault.trust.client import WardenClient
-from vault.warden.roster import RosterFiles, Signers, refresh_roster
+from vault.warden.log_keeping import LogKeeping
+from vault.warden.main import WardenLock
+from vault.warden.roster import (
+    RosterFiles,
+    Signers,
+    publish_roster,
+    refresh_roster,
+)
 from vault.warden.server import Warden
 from vault.warden.service import WardenParts
 
@@ -59,8 +73,13 @@ _FOLDERS: Final = (
     "keys/signers/workers",
     "tap",
     "worker",
+    "web",
+    "auditor",
     "objects",
     "run",
+    "run/auditor",
+    "run/roster",
+    "run/tap",
 )
 WORKER_NAME: Final = "worker-1"
 _MONTHS_AT_FIRST: Final = 3
@@ -69,9 +88,17 @@ _MONTHS_AT_FIRST: Final = 3
 class Installation:
     """One data folder and everything that its settings name."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, statement_s: float | None = None) -> None:
+        """Know its settings; nothing is opened yet.
+
+        Args:
+            settings: What `vault.config` has read and checked.
+            statement_s: How long a statement of a database may take, in seconds, in a
+                process that answers strangers.
+        """
         self.settings = settings
         self.folder = settings.data_dir
+        self._statement_s = statement_s
 
     # ------------------------------------------------------------ where it lies
 
@@ -92,9 +119,46 @@ class Installation:
         return RosterFiles(roster=keys / "roster.json", verifier=keys / "roster.pub")
 
     @property
+    def published_roster(self) -> RosterFiles:
+        """What the warden of this folder has copied out of ``keys`` for others."""
+        copies = self.folder / "run" / "roster"
+        return RosterFiles(
+            roster=copies / "roster.json", verifier=copies / "roster.pub"
+        )
+
+    @property
+    def readable_roster(self) -> RosterFiles:
+        """Where a process without secrets reads the roster.
+
+        A tap that runs apart has no warden in its folder, and no secrets in ``keys``.
+        """
+        published = self.published_roster
+        return published if published.roster.is_file() else self.roster_files
+
+    @property
     def tap_status_path(self) -> Path:
         """Where the tap of this folder says how it stands."""
-        return self.folder / "run" / "tap-status.json"
+        return self.folder / "run" / "tap" / "status.json"
+
+    @property
+    def auditor_folder(self) -> Path:
+        """What the auditor remembers of the log, and how far it is."""
+        return self.folder / "auditor"
+
+    @property
+    def cosigned_folder(self) -> Path:
+        """Where the auditor keeps the newest cosigned checkpoint, for web to read."""
+        return self.folder / "run" / "auditor"
+
+    @property
+    def auditor_status_path(self) -> Path:
+        """Where the auditor of this folder says how it stands."""
+        return self.folder / "run" / "auditor" / "status.json"
+
+    @property
+    def factor_key_path(self) -> Path:
+        """Where the key of second factors lies, unless a setting names another."""
+        return self.folder / "web" / "factor.key"
 
     @property
     def log_key_path(self) -> Path:
@@ -142,12 +206,12 @@ class Installation:
     @cached_property
     def catalog_as_it_is(self) -> Engine:
         """The catalog database, untouched: a tap starts while it is down."""
-        return open_engine(self._database_url, schema="catalog")
+        return self.databases.open("catalog")
 
     @cached_property
     def audit(self) -> Engine:
         """The audit database; only the warden writes to it."""
-        return open_engine(self._database_url, schema="audit")
+        return self.databases.open("audit")
 
     @cached_property
     def stores(self) -> Stores:
@@ -160,18 +224,19 @@ class Installation:
             bytes_per_s=settings.ship_bytes_per_s,
         )
 
-    @property
-    def _database_url(self) -> str:
-        settings = self.settings
-        if not settings.database_url:
-            return f"sqlite:///{self.folder}"
-        parts = urlsplit(settings.database_url)
-        if settings.database_password_file is None or parts.password:
-            return settings.database_url
-        secret = read_secret(settings.database_password_file).reveal().decode()
-        user, host = parts.username or "", parts.netloc.rpartition("@")[2]
-        netloc = f"{quote(user)}:{quote(secret, safe='')}@{host}"
-        return parts._replace(netloc=netloc).geturl()
+    @cached_property
+    def databases(self) -> Databases:
+        """Where both databases are, and how they are opened."""
+        settings, url = self.settings, self.settings.database_url
+        password: SecretBytes | None = None
+        if url and settings.database_password_file:
+            password = read_secret(settings.database_password_file)
+        return Databases(
+            url or f"sqlite:///{self.folder}",
+            password=password,
+            alone=lambda: WardenLock(self.warden_lock),
+            statement_s=self._statement_s,
+        )
 
     def roster(self) -> Roster:
         """Return the roster that counts now.
@@ -180,7 +245,7 @@ class Installation:
             ConfigurationError: There is none yet.
             SealBrokenError: Not signed with the pinned key.
         """
-        files = self.roster_files
+        files = self.readable_roster
         try:
             pinned = base64.b64decode(files.verifier.read_bytes())
             octets = files.roster.read_bytes()
@@ -190,15 +255,29 @@ class Installation:
             octets, pinned=pinned, at_least_version=0, now=system_clock_ns()
         )
 
+    def factor_key(self) -> FactorKey:
+        """Return what seals the secrets of authenticator apps.
+
+        An installation that is older than the key, and a web process that runs apart,
+        make it when it is first needed; one that is named is somebody else's to make.
+
+        Raises:
+            ConfigurationError: It cannot be read, or made.
+        """
+        named = self.settings.factor_key_file
+        if named is None:
+            create_factor_key(self.factor_key_path)
+        return FactorKey.load(named or self.factor_key_path)
+
     def warden_client(self, door_fd: int | None) -> WardenClient:
         """Return this process's way to the warden: its door, else the socket."""
         if door_fd is None:
-            return WardenClient.at(self.settings.socket_path)
+            return WardenClient.at(self.settings.socket_path, proof=self.warden_lock)
         return WardenClient.through(socket.socket(fileno=door_fd))
 
     def trail_reader(self) -> TrailReader:
-        """Return a reader of the trail."""
-        return TrailReader(self.audit)
+        """Return a reader of the trail, on connections that can change nothing."""
+        return TrailReader(self.databases.open("audit", read_only=True))
 
     def verifier_key(self) -> str:
         """Return the log's verifier key.
@@ -229,6 +308,8 @@ class Installation:
         # 2. The signing keys, and their public halves for the roster.
         self._make_signer("tap/manifest.key", "taps", self.settings.tap_name)
         self._make_signer("worker/addendum.key", "workers", WORKER_NAME)
+        if self.settings.factor_key_file is None:
+            create_factor_key(self.factor_key_path)
         # 3. Databases and stores: a wrong URL shows now and not at the first call.
         upgrade_audit(self.audit)
         _ = self.catalog, self.stores
@@ -239,8 +320,7 @@ class Installation:
         keyring = Keyring.create(
             self.keyring_path, passphrase, months=[month], cost=cost
         )
-        signer = Signer(name=self.settings.audit_origin, key=keyring.log_signing_key)
-        self.log_key_path.write_text(f"{signer.verifier}\n")
+        self.log_keeping(keyring).publish()
 
     def _make_signer(self, file: str, kind: str, name: str) -> None:
         path = self.folder / file
@@ -264,13 +344,15 @@ class Installation:
 
     def open_log(self, keyring: Keyring) -> AuditLog:
         """Become the log's writer; see `AuditLog.open` for what is refused."""
-        origin = self.settings.audit_origin
-        return AuditLog(
-            self.audit,
-            signer=Signer(name=origin, key=keyring.log_signing_key),
-            origin=origin,
-            mark_path=self.folder / "keys" / "log-mark.json",
-        ).open()
+        return self.log_keeping(keyring).open(self.audit)
+
+    def log_keeping(self, keyring: Keyring) -> LogKeeping:
+        """Return what opens the log, and goes on with another one after a restore."""
+        return LogKeeping(
+            self.folder / "keys",
+            origin=self.settings.audit_origin,
+            key=keyring.log_signing_key,
+        )
 
     def warden(self, keyring: Keyring, log: AuditLog) -> Warden:
         """Put the warden together; its roster is renewed at start and each hour."""
@@ -283,9 +365,13 @@ class Installation:
                 append=warden.append,
                 now_ns=system_clock_ns(),
             )
+            publish_roster(self.roster_files, self.published_roster)
 
         parts = WardenParts(
-            keys=keyring, envelopes=Envelopes(self.catalog), rows=Rows(self.catalog)
+            keys=keyring,
+            envelopes=Envelopes(self.catalog),
+            rows=Rows(self.catalog),
+            trail=self.trail_reader(),
         )
         return Warden(parts, log, upkeep=upkeep)
 

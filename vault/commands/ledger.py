@@ -12,18 +12,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.progress import Progress
 
-from vault import config
 from vault.audit.entry import Action, Draft
 from vault.catalog.days import recordings_of_days
 from vault.catalog.values import parse_day
-from vault.commands.output import ERR, AsJson, failures, note, show, show_json
-from vault.commands.people import sessions_end, sessions_list
+from vault.commands import ledger_options as options
+from vault.commands.changes import looking
+from vault.commands.output import ERR, AsJson, note, show, show_json
+from vault.commands.signed_in import sessions_end, sessions_list
 from vault.core.errors import InvalidInputError
 from vault.recorder.detail_records import (
     MAX_BYTES,
@@ -62,45 +63,26 @@ class _Days:
 def sessions_ledger(
     context: typer.Context,
     *,
-    since: Annotated[str, typer.Option(help="First UTC day, 2026-11-23.")] = "",
-    until: Annotated[str, typer.Option(help="Last UTC day, included.")] = "",
-    file: Annotated[
-        Path | None,
-        typer.Option("--reconcile", help="CSV file of a PBX's call detail records."),
-    ] = None,
-    column_id: Annotated[str, typer.Option(help="Column of the call's id.")] = "",
-    column_start: Annotated[str, typer.Option(help="Column of its start.")] = "",
-    column_duration: Annotated[
-        str, typer.Option(help="Column of its duration, in seconds or 1:02:03.")
-    ] = "",
-    column_caller: Annotated[str, typer.Option(help="Column of who called.")] = "",
-    column_callee: Annotated[str, typer.Option(help="Column of who was called.")] = "",
-    no_header: Annotated[
-        bool, typer.Option("--no-header", help="Columns are numbers, from 1.")
-    ] = False,
-    time_format: Annotated[
-        str, typer.Option(help="Of the start, as strptime has it.")
-    ] = "",
-    timezone: Annotated[
-        str, typer.Option(help="Of times that name none, as Europe/Berlin.")
-    ] = "UTC",
-    tolerance: Annotated[
-        float, typer.Option(min=0, help="Seconds that durations may differ.")
-    ] = 5.0,
-    window: Annotated[
-        float, typer.Option(min=0, help="Seconds that starts may differ.")
-    ] = 120.0,
-    min_duration: Annotated[
-        float, typer.Option(min=0, help="Shorter calls of the PBX don't count.")
-    ] = 1.0,
+    since: options.Since = "",
+    until: options.Until = "",
+    file: options.File = None,
+    column_id: options.ColumnId = "",
+    column_start: options.ColumnStart = "",
+    column_duration: options.ColumnDuration = "",
+    column_caller: options.ColumnCaller = "",
+    column_callee: options.ColumnCallee = "",
+    no_header: options.NoHeader = False,
+    time_format: options.TimeFormat = "",
+    timezone: options.Timezone = "UTC",
+    tolerance: options.Tolerance = 5.0,
+    window: options.Window = 120.0,
+    min_duration: options.MinDuration = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """List every session that was answered, with its end; or compare with a PBX."""
     if context.invoked_subcommand is not None:
         return
-    with failures():
-        installation = Installation(config.load())
-        installation.require_initialised()
+    with looking() as installation:
         days = _Days(first=_day(since), last=_day(until))
         if file is None:
             entries = _entries(installation, days)
@@ -123,15 +105,23 @@ def sessions_ledger(
             header=not no_header,
         )
         found = read_records(_octets(file), shape)
+        allowed = Tolerance(duration_s=tolerance, start_s=window)
         records = _chosen(found.records, days, min_duration)
-        days = _around(records, days)
-        known = _known(installation, _entries(installation, days))
-        result = reconcile(
-            records, known, Tolerance(duration_s=tolerance, start_s=window)
-        )
+        result = _compared(installation, records, days, allowed)
     _show(result, found, as_json=as_json)
     if not result.complete or found.unreadable:
         raise typer.Exit(1)
+
+
+def _compared(
+    installation: Installation,
+    records: list[DetailRecord],
+    days: _Days,
+    allowed: Tolerance,
+) -> Reconciled:
+    days = _around(records, days)
+    known = _known(installation, _entries(installation, days))
+    return reconcile(records, known, allowed)
 
 
 # ------------------------------------------------------------------ our side
@@ -280,7 +270,10 @@ def _show(result: Reconciled, found: DetailRecords, *, as_json: bool) -> None:
                 "not_in_records": [_session(one) for one in result.not_in_records],
                 "different": [_pair(pair) for pair in different],
                 "unopened": [_session(one) for one in result.unopened],
-                "unreadable_lines": list(found.unreadable),
+                "unreadable_lines": [one.line for one in found.unreadable],
+                "unreadable": [
+                    {"line": one.line, "why": one.why} for one in found.unreadable
+                ],
             }
         )
         return
@@ -310,8 +303,8 @@ def _findings(
         yield _finding(text, record=pair.record, known=pair.known)
     for known in result.unopened:
         yield _finding("not readable yet", known=known)
-    for line in found.unreadable:
-        yield _finding("not understood", line=line)
+    for one in found.unreadable:
+        yield _finding(f"not understood: {one.why}", line=one.line)
 
 
 def _finding(

@@ -19,7 +19,7 @@ from rich.table import Table
 from vault.core.errors import VaultError
 
 AsJson: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print JSON instead of a table.")
+    bool, typer.Option("--json", help="Print JSON, for scripts.")
 ]
 Row: TypeAlias = Mapping[str, object]
 

@@ -1,87 +1,66 @@
-"""``user``, ``role``, ``workgroup``, ``device``, ``token``: who may do what.
+"""``user``, ``role``, ``workgroup``: who may do what.
 
 Guarantees: every change leaves a leaf on the trail before the command says that it
 worked; a change that could not be written there is taken back.  Secrets are read
 from standard input and shown once on standard output, never taken as arguments.
 """
 
-import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Annotated, Final
 
 import typer
 
-from vault import config
-from vault.access.devices import Devices
+from vault.access.activations import half_digest, new_half, whole_code
+from vault.access.kept_passwords import KeptPasswords
+from vault.access.password_rules import PasswordRules
 from vault.access.passwords import PasswordConfig, Passwords
-from vault.access.people import People
-from vault.access.policy import PERMISSIONS, Role
-from vault.access.sessions import Sessions
-from vault.access.tokens import Tokens
-from vault.access.workgroups import Workgroups
-from vault.audit.entry import Action, Detail, Draft
+from vault.access.people import People, PersonAdded
+from vault.access.people_changes import GiveCode, ReopenPerson, SetPerson
+from vault.access.permissions import ROLE_RIGHTS, Permission, Role
+from vault.access.policy import LOCAL, Person
+from vault.access.policy_changes import SetWorkgroup
+from vault.access.sources import check_source
+from vault.access.workgroups import Workgroup, Workgroups
+from vault.audit.entry import Action, Draft
+from vault.commands.certainty import Yes, make_sure
+from vault.commands.changes import draft, looking, trusted
+from vault.commands.factors import factors
+from vault.commands.making import make
+from vault.commands.moments import to_the_second
 from vault.commands.output import AsJson, failures, note, say, show, show_json
-from vault.core.clock import rfc3339
-from vault.core.errors import InvalidInputError, NotFoundError, VaultError
-from vault.core.flow import Allowance, Device
-from vault.serving.borrowed import borrowed_warden, operator
-from vault.trust.client import WardenClient
+from vault.commands.passwords import PasswordStdin, asked_password
+from vault.core.errors import InvalidInputError, VaultError
+from vault.serving.sources import password_rules
 from vault.wiring import Installation
 
 user = typer.Typer(no_args_is_help=True, help="People who sign in.")
+user.add_typer(factors, name="factors")
 role = typer.Typer(no_args_is_help=True, help="What people may do.")
 workgroup = typer.Typer(no_args_is_help=True, help="Whose calls are whose.")
-device = typer.Typer(no_args_is_help=True, help="PBXes and SBCs that send media.")
-sessions = typer.Typer(no_args_is_help=True, help="Who is signed in.")
-token = typer.Typer(no_args_is_help=True, help="Personal access tokens, for scripts.")
 
-_DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
-_UNSAFE: Final = MappingProxyType(
+_ADMINISTERING: Final = MappingProxyType(
     {
-        Allowance.SHORT_TAG: "a flood of forged packets gets one into a recording "
-        "within hours.  Recordings with 32-bit tags are marked.",
-        Allowance.PLAIN_RTP: "anybody between it and this host can listen to its "
-        "calls and put words into them.  Recordings of plain RTP are marked.",
+        Permission.ACCESS_USER_EDIT: "administer people",
+        Permission.ACCESS_POLICY_EDIT: "say who may do what",
     }
 )
-_UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
-Name = Annotated[str, typer.Argument(help="Name.", show_default=False)]
-
-
-@contextmanager
-def _trusted() -> Iterator[tuple[Installation, WardenClient]]:
-    with failures():
-        installation = Installation(config.load())
-        with borrowed_warden(installation) as warden:
-            yield installation, warden
+Name = Annotated[str, typer.Argument(help="Whose, or which.", show_default=False)]
 
 
-def _draft(action: Action, **detail: str | int) -> Draft:
-    shown: Detail = detail
-    return Draft(action=action, caller=operator(), detail=shown)
-
-
-def _passwords(installation: Installation) -> Passwords:
+def _rules(installation: Installation) -> PasswordRules:
     memory_kib = installation.settings.password_memory_mib * 1024
-    return Passwords(PasswordConfig(memory_kib=memory_kib))
+    passwords = Passwords(PasswordConfig(memory_kib=memory_kib))
+    return password_rules(installation.settings, passwords)
 
 
-def _from_stdin(*, password_stdin: bool) -> str:
-    if password_stdin:
-        line = sys.stdin.readline()
-        return line.removesuffix("\n").removesuffix("\r")
-    if not sys.stdin.isatty():
-        raise InvalidInputError("no terminal to ask at: use --password-stdin")
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-
-
-PasswordStdin = Annotated[
-    bool, typer.Option("--password-stdin", help="Read one line from standard input.")
+MustChange = Annotated[
+    bool,
+    typer.Option(
+        "--must-change", help="The password is only good for choosing another."
+    ),
 ]
 
 
@@ -95,29 +74,46 @@ def user_add(
         list[str] | None,
         typer.Option("--workgroup", help="A missing one is made; may be repeated."),
     ] = None,
+    source: Annotated[
+        str,
+        typer.Option(
+            help="Who checks their password: local, ldap, oidc or plugin:NAME."
+        ),
+    ] = LOCAL,
+    external_id: Annotated[
+        str,
+        typer.Option(
+            help="Their id at that source, which never changes (ldap test shows it). "
+            "Without it, who comes first "
+            "under that name takes the account."
+        ),
+    ] = "",
     *,
+    must_change: MustChange = False,
     password_stdin: PasswordStdin = False,
     as_json: AsJson = False,
 ) -> None:
     """Add a person."""
     with failures():
-        password = _from_stdin(password_stdin=password_stdin)
-    with _trusted() as (installation, warden):
+        _check_source(source, external_id, has_password=password_stdin or must_change)
+        password = ""
+        if source == LOCAL:
+            password = asked_password(from_stdin=password_stdin, twice=True)
+    with trusted() as (installation, warden):
         people = People(installation.catalog)
-        hashed = _passwords(installation).hash(password)
-        added = people.add(name, roles, workgroups or [], hashed)
-        drafts = [
-            _draft(Action.ACCESS_WORKGROUP_ADDED, workgroup=group.id)
-            for group in added.workgroups_made
-        ]
-        drafts.append(
-            _draft(
-                Action.ACCESS_USER_ADDED,
-                user=added.person.id,
-                role=".".join(sorted(roles)),
-                count=len(workgroups or []),
-            )
+        hashed = ""
+        if source == LOCAL:
+            hashed = _rules(installation).hash(password, about=[name])
+        added = people.add(
+            name,
+            roles,
+            workgroups or [],
+            hashed,
+            must_change=must_change,
+            source=source,
+            external_id=external_id,
         )
+        drafts = _added_leaves(added, source)
         try:
             warden.append(*drafts)
         except VaultError:
@@ -134,39 +130,129 @@ def user_add(
             say(f"Added {added.person.name}.")
 
 
+@user.command("set")
+def user_set(
+    name: Name,
+    roles: Annotated[
+        list[Role] | None,
+        typer.Option("--role", help="All that they may do; may be repeated."),
+    ] = None,
+    workgroups: Annotated[
+        list[str] | None,
+        typer.Option("--workgroup", help="All of theirs; may be repeated."),
+    ] = None,
+    *,
+    no_role: Annotated[
+        bool, typer.Option("--no-role", help="Take every role away.")
+    ] = False,
+    no_workgroup: Annotated[
+        bool, typer.Option("--no-workgroup", help="Take them out of every workgroup.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Replace a person's roles or workgroups."""
+    with looking() as installation:
+        if (no_role and roles) or (no_workgroup and workgroups):
+            raise InvalidInputError("either some, or none")
+        if not (roles or workgroups or no_role or no_workgroup):
+            raise InvalidInputError("nothing to change: --role, --workgroup, --no-…")
+        everybody = People(installation.catalog)
+        person = everybody.by_name(name)
+        change = SetPerson(
+            user_id=person.id,
+            roles=frozenset(roles or ()) if roles or no_role else None,
+            workgroups=tuple(workgroups or ()) if workgroups or no_workgroup else None,
+        )
+        if change.roles is not None:
+            after = replace(person, roles=change.roles)
+            make_sure(*nobody_left(everybody.list(), after), yes=yes, insists=True)
+    with trusted() as (installation, warden):
+        make(installation, warden, change)
+        say(f"Changed {person.name}.")
+
+
+@user.command("enable")
+def user_enable(name: Name) -> None:
+    """Open an account again; sessions and tokens stay ended."""
+    with trusted() as (installation, warden):
+        person = People(installation.catalog).by_name(name)
+        make(installation, warden, ReopenPerson(user_id=person.id))
+        say(f"Enabled {person.name}.")
+
+
+@user.command("code")
+def user_code(name: Name, *, as_json: AsJson = False) -> None:
+    """Make a code with which a person chooses a password, at /activate.
+
+    It is good once, for a day.
+    """
+    with trusted() as (installation, warden):
+        person = People(installation.catalog).by_name(name)
+        first = new_half()
+        done = make(
+            installation,
+            warden,
+            GiveCode(user_id=person.id, first_sha256=half_digest(first).hex()),
+        )
+        code = whole_code(first, done.value.second)
+        expires = done.value.expires
+        if as_json:
+            show_json({"user": person.name, "code": code, "expires": expires})
+        else:
+            say(code)
+            origin = installation.settings.public_origin
+            until = to_the_second(done.value.expires_ns)
+            where = f"{origin}/activate" if origin else "/activate on the pages"
+            note(
+                f"Good once, until {until}: {person.name} chooses a password with it "
+                f"at {where}. Case, blanks and the dash don't count."
+            )
+
+
 @user.command("disable")
-def user_disable(name: Name) -> None:
+def user_disable(name: Name, *, yes: Yes = False) -> None:
     """Shut an account, its sessions and its tokens, at once."""
-    with _trusted() as (installation, warden):
+    with looking() as installation:
+        everybody = People(installation.catalog)
+        person = everybody.by_name(name)
+        lost = nobody_left(everybody.list(), replace(person, disabled=True))
+        make_sure(*lost, yes=yes, insists=True)
+    with trusted() as (installation, warden):
         people = People(installation.catalog)
         person = people.by_name(name)
-        warden.append(_draft(Action.ACCESS_USER_DISABLED, user=person.id))
+        seen = {"before": f"{person.name}; active", "after": f"{person.name}; disabled"}
+        warden.append(draft(Action.ACCESS_USER_DISABLED, seen, user=person.id))
         changed = people.disable(person.id)
         say(f"Disabled {person.name}: {changed.sessions_ended} sessions ended.")
 
 
 @user.command("passwd")
-def user_passwd(name: Name, *, password_stdin: PasswordStdin = False) -> None:
+def user_passwd(
+    name: Name,
+    *,
+    must_change: MustChange = False,
+    password_stdin: PasswordStdin = False,
+) -> None:
     """Set a new password; the person's sessions end."""
     with failures():
-        password = _from_stdin(password_stdin=password_stdin)
-    with _trusted() as (installation, warden):
+        password = asked_password(from_stdin=password_stdin, twice=True)
+    with trusted() as (installation, warden):
         people = People(installation.catalog)
         person = people.by_name(name)
-        hashed = _passwords(installation).hash(password)
+        rules, kept = _rules(installation), KeptPasswords(installation.catalog)
+        before = kept.hashes(person.id, history=rules.history)
+        hashed = rules.hash(password, about=[person.name], before=before)
         warden.append(
-            _draft(Action.ACCESS_USER_CHANGED, user=person.id, part="password")
+            draft(Action.ACCESS_USER_CHANGED, user=person.id, part="password")
         )
-        people.set_password(person.id, hashed)
+        kept.keep(person.id, hashed, history=rules.history, must_change=must_change)
         say(f"Changed the password of {person.name}.")
 
 
 @user.command("list")
 def user_list(*, as_json: AsJson = False) -> None:
     """List everybody."""
-    with failures():
-        installation = Installation(config.load())
-        installation.require_initialised()
+    with looking() as installation:
         names = Workgroups(installation.catalog).names()
         rows = [
             {
@@ -186,198 +272,114 @@ def role_list(*, as_json: AsJson = False) -> None:
     """List roles and what each may do."""
     rows = [
         {"role": str(one), "permissions": sorted(map(str, rights))}
-        for one, rights in PERMISSIONS.items()
+        for one, rights in ROLE_RIGHTS.items()
     ]
     show(rows, as_json=as_json, empty="")
+
+
+@workgroup.command("set")
+def workgroup_set(
+    name: Name,
+    parent: Annotated[str, typer.Option(help="The one above it.")] = "",
+    recording_class: Annotated[
+        str, typer.Option("--class", help="Class of its calls.")
+    ] = "",
+    *,
+    no_parent: Annotated[
+        bool, typer.Option("--no-parent", help="It stands below none.")
+    ] = False,
+    no_class: Annotated[
+        bool, typer.Option("--no-class", help="Its calls have no class.")
+    ] = False,
+) -> None:
+    """Move a workgroup in the tree, or say of which class its calls are."""
+    with failures():
+        if (parent and no_parent) or (recording_class and no_class):
+            raise InvalidInputError("a thing, or none of it: not both")
+        if not (parent or no_parent or recording_class or no_class):
+            raise InvalidInputError("say --parent, --no-parent, --class or --no-class")
+    with trusted() as (installation, warden):
+        groups = Workgroups(installation.catalog)
+        above = groups.by_name(parent).id if parent else ""
+        change = SetWorkgroup(
+            workgroup_id=groups.by_name(name).id,
+            parent_id=above if parent or no_parent else None,
+            class_name=recording_class if recording_class or no_class else None,
+        )
+        make(installation, warden, change)
+        say(f"Changed {name}.")
 
 
 @workgroup.command("list")
 def workgroup_list(*, as_json: AsJson = False) -> None:
     """List workgroups."""
-    with failures():
-        installation = Installation(config.load())
-        installation.require_initialised()
+    with looking() as installation:
         groups = Workgroups(installation.catalog).list()
-        rows = [{"id": group.id, "name": group.name} for group in groups]
+        names = {group.id: group.name for group in groups}
+        rows = [
+            {
+                "id": group.id,
+                "name": group.name,
+                "parent": names.get(group.parent_id) if group.parent_id else None,
+                "class": group.class_name,
+            }
+            for group in groups
+        ]
         show(rows, as_json=as_json, empty="No workgroups.")
 
 
 @workgroup.command("add")
 def workgroup_add(name: Name) -> None:
     """Add a workgroup."""
-    with _trusted() as (installation, warden):
+    with trusted() as (installation, warden):
         group, made = Workgroups(installation.catalog).add(name)
         if made:
-            warden.append(_draft(Action.ACCESS_WORKGROUP_ADDED, workgroup=group.id))
+            warden.append(_added_group(group))
         say(f"{'Added' if made else 'There is already'} {group.name}.")
 
 
-@device.command("add")
-def device_add(
-    name: Name,
-    *,
-    media_advertise: Annotated[
-        str | None, typer.Option(help="Address to put into c= for this device.")
-    ] = None,
-    allow: Annotated[
-        list[Allowance] | None,
-        typer.Option(help="Something unsafe that it may do; may be repeated."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Add a device and print its token, which is shown only now."""
-    with _trusted() as (installation, warden):
-        devices = Devices(installation.catalog)
-        added = devices.add(name, media_advertise=media_advertise)
-        allowed = replace(added.device, allowances=frozenset(allow or ()))
-        try:
-            warden.append(_device_draft(Action.ACCESS_DEVICE_ADDED, allowed))
-        except VaultError:
-            devices.revoke(allowed.id)
-            raise
-        # After the leaf, as with `device_allow`.
-        devices.allow(allowed.id, allowed.allowances)
-        _warn(allowed)
-        if as_json:
-            show_json(
-                {
-                    "id": allowed.id,
-                    "name": allowed.name,
-                    "allowances": sorted(allowed.allowances),
-                    "token": added.token,
-                }
-            )
-        else:
-            say(added.token)
+def nobody_left(before: Sequence[Person], after: Person) -> tuple[str, ...]:
+    """Return a sentence for what nobody may do any more once *after* is one of them."""
+    (was,) = (one for one in before if one.id == after.id)
+    others = [one for one in before if one.id != after.id]
+    lost = [
+        doing
+        for permission, doing in _ADMINISTERING.items()
+        if was.holds(permission)
+        and not any(one.holds(permission) for one in (*others, after))
+    ]
+    if not lost:
+        return ()
+    said = (
+        f"{after.name} is the last person who may {' and '.join(lost)}: from then on "
+        "it takes this command on this machine (callvault user enable, user set)."
+    )
+    return (said,)
 
 
-@device.command("list")
-def device_list(*, as_json: AsJson = False) -> None:
-    """List devices."""
-    with failures():
-        installation = Installation(config.load())
-        installation.require_initialised()
-        rows = [
-            {
-                "id": one.device.id,
-                "name": one.device.name,
-                "media_advertise": one.device.media_advertise,
-                "allowances": sorted(one.device.allowances),
-                "revoked": one.revoked,
-            }
-            for one in Devices(installation.catalog).list()
-        ]
-        show(rows, as_json=as_json, empty="No devices: callvault device add NAME")
+def _added_group(group: Workgroup) -> Draft:
+    return draft(
+        Action.ACCESS_WORKGROUP_ADDED, {"after": group.name}, workgroup=group.id
+    )
 
 
-@device.command("allow")
-def device_allow(
-    name: Name,
-    allowances: Annotated[
-        list[Allowance] | None,
-        typer.Argument(help="All that it may do from now on.", show_default=False),
-    ] = None,
-    *,
-    none: Annotated[bool, typer.Option("--none", help="Nothing unsafe.")] = False,
-) -> None:
-    """Set what a device may do although it is unsafe; its token stays."""
-    wanted = frozenset(allowances or ())
-    if none == bool(wanted):
-        raise typer.BadParameter("name what it may do, or --none")
-    with _trusted() as (installation, warden):
-        devices = Devices(installation.catalog)
-        # Taken away before the leaf and given after it: whatever fails in between, a
-        # device never may what the trail does not know of.
-        narrowed = devices.allow(name, wanted, grants=False)
-        changed = replace(narrowed.device, allowances=wanted)
-        if narrowed.before != wanted:
-            warden.append(_device_draft(Action.ACCESS_DEVICE_CHANGED, changed))
-            devices.allow(changed.id, wanted)
-        _warn(changed)
-        may = ", ".join(sorted(wanted)) or "nothing unsafe"
-        say(f"{changed.name} may: {may}; taps know within 5 s.")
+def _added_leaves(added: PersonAdded, source: str) -> list[Draft]:
+    person = added.person
+    made = [_added_group(group) for group in added.workgroups_made]
+    return [
+        *made,
+        draft(
+            Action.ACCESS_USER_ADDED,
+            {"after": person.name},
+            user=person.id,
+            source=source,
+            role=".".join(sorted(person.roles)),
+            count=len(person.workgroups),
+        ),
+    ]
 
 
-def _device_draft(action: Action, changed: Device) -> Draft:
-    allowances = ".".join(sorted(changed.allowances)) or "none"
-    return _draft(action, device=changed.id, allowances=allowances)
-
-
-def _warn(changed: Device) -> None:
-    for allowance in sorted(changed.allowances):
-        note(f"{changed.name}: {_UNSAFE[allowance]}")
-
-
-@device.command("revoke")
-def device_revoke(name: Name) -> None:
-    """Refuse a device from now on."""
-    with _trusted() as (installation, warden):
-        revoked = Devices(installation.catalog).revoke(name)
-        warden.append(_draft(Action.ACCESS_DEVICE_REVOKED, device=revoked.id))
-        say(f"Revoked {revoked.name}; taps know within 5 s.")
-
-
-@sessions.command("list")
-def sessions_list(*, as_json: AsJson = False) -> None:
-    """List sessions that live."""
-    with failures():
-        installation = Installation(config.load())
-        installation.require_initialised()
-        names = {one.id: one.name for one in People(installation.catalog).list()}
-        rows = [
-            {
-                "id": one.id,
-                "user": names.get(one.user_id, one.user_id),
-                "kind": str(one.kind),
-                "origin": one.origin,
-                "opened": rfc3339(one.created_ns)[:19] + "Z",
-                "used": rfc3339(one.used_ns)[:19] + "Z",
-            }
-            for one in Sessions(installation.catalog).list()
-        ]
-        show(rows, as_json=as_json, empty="Nobody is signed in.")
-
-
-@sessions.command("end")
-def sessions_end(
-    session: Annotated[str, typer.Argument(help="Its id, from the list.")],
-) -> None:
-    """End one session at once."""
-    with _trusted() as (installation, warden):
-        warden.append(_draft(Action.ACCESS_SESSION_ENDED, how="operator"))
-        if not Sessions(installation.catalog).end(session):
-            raise NotFoundError("no such session")
-        say("Ended.")
-
-
-@token.command("add")
-def token_add(
-    owner: Annotated[str, typer.Argument(metavar="USER", help="Whose token.")],
-    name: Annotated[str, typer.Option(help="What it is for.")],
-    ttl: Annotated[str, typer.Option(help="How long it lives: 90d, 12h, 30m.")] = "90d",
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Add a personal access token and print it; it is shown only now."""
-    with _trusted() as (installation, warden):
-        person = People(installation.catalog).by_name(owner)
-        tokens = Tokens(installation.catalog)
-        added = tokens.add(person.id, name, ttl_s=_seconds(ttl))
-        try:
-            warden.append(
-                _draft(Action.ACCESS_TOKEN_ADDED, user=person.id, token=added.listed.id)
-            )
-        except VaultError:
-            tokens.revoke(added.listed.id)
-            raise
-        if as_json:
-            show_json({"id": added.listed.id, "token": added.secret})
-        else:
-            say(added.secret)
-
-
-def _seconds(text: str) -> float:
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise InvalidInputError("write a duration as 90d, 12h, 30m or 45s")
-    return int(match[1]) * _UNIT_S[match[2]]
+def _check_source(source: str, external_id: str, *, has_password: bool) -> None:
+    check_source(source, external_id)
+    if source != LOCAL and has_password:
+        raise InvalidInputError(f"the password is kept by {source}, not here")

@@ -17,8 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vault import config
+from vault.commands.moments import to_the_second
 from vault.commands.output import ERR, AsJson, Row, failures, note, show, show_json
-from vault.core.clock import NS_PER_S, rfc3339
+from vault.core.clock import NS_PER_S
 from vault.spool.ledger import (
     SpoolState,
     SpoolStatus,
@@ -76,7 +77,7 @@ def _row(one: SpoolStatus) -> Row:
         "bytes": one.bytes,
         "shipped": one.shipped_bytes,
         "age_s": round(one.age_s),
-        "next_try": rfc3339(int(one.next_try_s) * NS_PER_S)[:19] + "Z" if waits else "",
+        "next_try": to_the_second(int(one.next_try_s) * NS_PER_S) if waits else "",
         "last_error": one.last_error,
     }
 

@@ -1,22 +1,29 @@
 """``audit``: exporting the trail and checking what was exported."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
 from vault import config
-from vault.audit.entry import Action, Draft
-from vault.audit.export import export_jsonl
-from vault.audit.verify import checkpoint_in, verify_export
-from vault.commands.output import ERR, AsJson, failures, note, say, show_json
+from vault.audit.verified import Report
+from vault.audit.verify import verify_export
+from vault.commands.output import AsJson, failures, say, show_json
+from vault.commands.trail_export import earlier, export
+from vault.commands.trail_fsck import fsck
+from vault.commands.trail_stream import stream
+from vault.commands.trail_succeed import succeed
+from vault.commands.trail_witness import witness
+from vault.core.clock import rfc3339
 from vault.core.errors import InvalidInputError
-from vault.serving.borrowed import borrowed_warden, operator
 from vault.wiring import Installation
 
 audit = typer.Typer(no_args_is_help=True, help="The audit trail.")
+audit.add_typer(stream, name="stream")
+audit.command("export")(export)
+audit.command("fsck")(fsck)
+audit.command("succeed")(succeed)
+audit.command("witness")(witness)
 
 
 @audit.command("key")
@@ -26,62 +33,6 @@ def key() -> None:
         typer.echo(Installation(config.load()).verifier_key())
 
 
-@audit.command("export")
-def export(
-    output: Annotated[Path, typer.Option(help="File to make.")],
-    format: Annotated[str, typer.Option(help="jsonl.")] = "jsonl",
-    previous: Annotated[
-        Path | None,
-        typer.Option(help="An earlier export: prove that this one continues it."),
-    ] = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Write every entry, its proofs and the checkpoint to a file."""
-    with failures():
-        if format != "jsonl":
-            raise InvalidInputError("this version exports jsonl")
-        installation = Installation(config.load())
-        # On the trail before the first entry leaves it, so it is in the file.
-        with borrowed_warden(installation) as warden:
-            warden.append(
-                Draft(
-                    action=Action.AUDIT_TRAIL_EXPORTED,
-                    caller=operator(),
-                    detail={"format": "jsonl"},
-                )
-            )
-        _write(installation, output, previous, as_json=as_json)
-
-
-def _write(
-    installation: Installation, output: Path, previous: Path | None, *, as_json: bool
-) -> None:
-    fresh = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        with fresh.open("xb") as file, Progress(console=ERR, transient=True) as bar:
-            task = bar.add_task("Exporting", total=None)
-            summary = export_jsonl(
-                installation.trail_reader(),
-                file,
-                previous=_older(previous),
-                progress=lambda done, rows: bar.update(
-                    task, completed=done, total=rows
-                ),
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(output)
-    except OSError as exc:
-        raise InvalidInputError(f"{output}: {exc.strerror or exc}") from None
-    finally:
-        fresh.unlink(missing_ok=True)
-    if as_json:
-        show_json({"file": str(output), "rows": summary.rows, "size": summary.size})
-    else:
-        note(f"{summary.rows} entries under a checkpoint of size {summary.size}")
-
-
 @audit.command("verify")
 def verify(
     file: Annotated[Path, typer.Argument(help="An export.")],
@@ -89,23 +40,54 @@ def verify(
     previous: Annotated[
         Path | None, typer.Option(help="An earlier export or checkpoint.")
     ] = None,
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(help="Verifier key of a witness that must have cosigned it."),
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Check an export offline: entries, tree, checkpoint, continuity."""
     with failures():
+        older = None if previous is None else earlier(previous)
         try:
-            report = verify_export(file, key, _older(previous))
+            report = verify_export(file, key, older, witnesses=witness or ())
         except OSError as exc:
             raise InvalidInputError(f"{file}: {exc.strerror or exc}") from None
     if as_json:
-        show_json({"rows": report.rows, "size": report.size, "result": "ok"})
+        show_json(_proved(report))
     else:
         part = "" if report.whole else " (a part of the log)"
         say(f"OK: {report.rows} entries{part}, checkpoint of size {report.size}")
         if report.previous_size is not None:
             say(f"It continues the earlier checkpoint of size {report.previous_size}.")
+        elif report.continues is not None:
+            say(f"It continues an earlier export of size {report.continues.size}.")
+        for key_of, seen in report.witnessed.items():
+            name, when = key_of.partition("+")[0], rfc3339(seen.time_s * 10**9)
+            say(f"{name} saw the log of {seen.checkpoint.size} entries at {when}.")
 
 
-def _older(previous: Path | None) -> str | None:
-    return checkpoint_in(previous) if previous else None
+def _proved(report: Report) -> dict[str, object]:
+    """Return all that was proved, for scripts."""
+    continues = report.continues
+    return {
+        "result": "ok",
+        "origin": report.origin,
+        "root": report.root.hex(),
+        "size": report.size,
+        "rows": report.rows,
+        "whole": report.whole,
+        "query": dict(report.query),
+        "marks": report.marks,
+        "first_time": report.first_time,
+        "last_time": report.last_time,
+        "previous_size": report.previous_size,
+        "continues": None
+        if continues is None
+        else {"size": continues.size, "root": continues.root.hex()},
+        "witnessed": {
+            key: cosigned.checkpoint.size for key, cosigned in report.witnessed.items()
+        },
+        "checkpoint": report.checkpoint,
+    }

@@ -45,7 +45,7 @@ def borrowed_warden(installation: Installation) -> Iterator[WardenClient]:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         # 1. The one that serves, also when it is only just starting.
-        with WardenClient.at(path) as serving:
+        with installation.warden_client(None) as serving:
             health = serving.health()
             if health.healthy:
                 yield serving

@@ -45,6 +45,8 @@ class Child:
     "Called before `arguments`."
     spawned: Callable[[int], None] = field(default=lambda _: None)
     "Told the process id when it has inherited its descriptors."
+    died: Callable[[int], None] = field(default=lambda _: None)
+    "Told the status of one that ended without being asked, or was ended by force."
     passphrase: SecretBytes | None = field(default=None, repr=False)
     program: Sequence[str] = _VAULT
     longest_wait_s: float = _LONGEST_WAIT_S
@@ -147,6 +149,7 @@ class Child:
             assert self.process is not None
             status = self.process.returncode
             log.error(CHILD_DIED, child=self.name, status=status, wait_s=wait_s)
+            self.died(status)
         if now >= self._again:
             self.spawn()
 
@@ -192,6 +195,11 @@ class Child:
         """Whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
+    def ask(self) -> None:
+        """Ask the child to end, and do not wait."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
     def stop(self, *, within_s: float) -> None:
         """Ask the child to end; end it when it does not within *within_s*."""
         self._forget_pipe()
@@ -203,6 +211,7 @@ class Child:
         except subprocess.TimeoutExpired:
             self._end()
             log.warning(CHILD_KILLED, child=self.name, within_s=within_s)
+            self.died(self.process.returncode)
 
 
 def say_ready(descriptor: int | None) -> None:

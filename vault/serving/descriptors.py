@@ -34,7 +34,7 @@ from typing import Final
 
 import structlog
 
-from vault.config import ServiceManager
+from vault.serving.service_manager import ServiceManager
 
 STORE_FULL: Final = "descriptors.store-full"
 STORE_GONE: Final = "descriptors.store-gone"
@@ -143,9 +143,15 @@ class Notifier:
         """Say that this process serves."""
         self._say(b"READY=1\n")
 
-    def stopping(self) -> None:
-        """Say that this process has begun to end."""
+    def stopping(self, *, within_s: float = 0.0) -> None:
+        """Say that this process has begun to end.
+
+        Args:
+            within_s: How long it may take, where that is longer than usual.
+        """
         self._say(b"STOPPING=1\n")
+        if within_s:
+            self._say(f"EXTEND_TIMEOUT_USEC={round(within_s * 1e6)}\n".encode())
 
     def beat(self) -> None:
         """Say that this process is not stuck."""

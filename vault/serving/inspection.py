@@ -8,7 +8,7 @@ import os
 import resource
 import shutil
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -16,8 +16,9 @@ from typing import Final, Literal
 from vault import process
 from vault.config import Settings, passphrase
 from vault.core.errors import VaultError
-from vault.serving.tap_status import read_status
-from vault.trust.client import WardenClient
+from vault.serving.standing_words import lines_of
+from vault.serving.tap_status import TapStatus, read_status
+from vault.web.anchors import Tone
 from vault.wiring import Installation
 
 _BUFFER_BYTES: Final = 512 * 1024
@@ -27,11 +28,19 @@ _RESERVED: Final = Path("/proc/sys/net/ipv4/ip_local_reserved_ports")
 _EPHEMERAL: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
+_Level = Literal["ok", "warning", "error"]
+_LEVELS: Final[Mapping[Tone, _Level]] = {
+    Tone.BAD: "error",
+    Tone.WARN: "warning",
+    Tone.OK: "ok",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that was looked at."""
 
-    level: Literal["ok", "warning", "error"]
+    level: _Level
     text: str
 
 
@@ -40,7 +49,8 @@ def inspect(installation: Installation) -> Sequence[Finding]:
     settings = installation.settings
     findings = [*_machine(settings), *_disk(settings)]
     if installation.keyring_path.is_file():
-        findings += [*_parts(installation), _warden(settings), *_tap(installation)]
+        findings += [*_parts(installation), _warden(installation), *_tap(installation)]
+        findings += _auditor(installation)
     else:
         findings.append(
             Finding(
@@ -52,8 +62,12 @@ def inspect(installation: Installation) -> Sequence[Finding]:
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:
-    for gap in process.harden():
+    # What readiness says of processes that run: the same function in the same words.
+    gaps = process.harden()
+    for gap in gaps:
         yield Finding(level="warning", text=gap)
+    if process.MAY_BE_SWAPPED not in gaps:
+        yield Finding(level="ok", text="memory is locked, or there is no swap")
     rmem_max = int(Path("/proc/sys/net/core/rmem_max").read_text())
     # The kernel doubles what is asked for, and caps it before.
     if _BUFFER_BYTES <= rmem_max < _VIDEO_BUFFER_BYTES // 2:
@@ -80,7 +94,6 @@ def _machine(settings: Settings) -> Iterator[Finding]:
         f"for about {calls} calls of two parties"
         + ("" if calls == by_ports else " (raise LimitNOFILE, or ulimit -Hn)"),
     )
-    yield _memory_lock()
     yield from _clock()
     first, last = (int(part) for part in _EPHEMERAL.read_text().split())
     if low <= last and first <= high and not _RESERVED.read_text().strip():
@@ -95,17 +108,6 @@ def _machine(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 level="error", text=f"{name} {address} is not of this machine"
             )
-
-
-def _memory_lock() -> Finding:
-    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    if soft == resource.RLIM_INFINITY:
-        return Finding(level="ok", text="memory may be locked without a limit")
-    return Finding(
-        level="warning",
-        text=f"RLIMIT_MEMLOCK is {soft >> 10} KiB: keys stay out of swap only where "
-        "there is none, or in a cgroup without it (LimitMEMLOCK=infinity)",
-    )
 
 
 def _clock() -> Iterator[Finding]:
@@ -133,6 +135,7 @@ def _tap(installation: Installation) -> Iterator[Finding]:
     reason, text = status.trouble
     if reason:
         yield Finding(level="error", text=f"the tap takes no calls: {text}")
+    yield from _sip(status.part("sip"))
     workers = status.workers()
     wanted = round(status.number("workers_wanted"))
     streams = round(sum(worker.get("streams", 0.0) for worker in workers))
@@ -152,6 +155,23 @@ def _tap(installation: Installation) -> Iterator[Finding]:
     else:
         kept = round(status.number("store_kept"))
         yield Finding(level="ok", text=f"a descriptor store keeps {kept} descriptors")
+
+
+def _auditor(installation: Installation) -> Iterator[Finding]:
+    for line in lines_of(installation.auditor_status_path):
+        yield Finding(level=_LEVELS[line.tone], text=f"auditor: {line.text}")
+
+
+def _sip(sip: TapStatus) -> Iterator[Finding]:
+    problem, listeners = sip.word("problem"), sip.words("listeners")
+    if problem:
+        yield Finding(
+            level="warning",
+            text=f"SIP does not listen: {problem} (set sip_listen to another port, or "
+            "to off)",
+        )
+    elif listeners:
+        yield Finding(level="ok", text=f"SIP listens on {', '.join(listeners)}")
 
 
 def _is_ours(address: str) -> bool:
@@ -202,8 +222,8 @@ def _parts(installation: Installation) -> Iterator[Finding]:
             yield Finding(level="ok", text=name)
 
 
-def _warden(settings: Settings) -> Finding:
-    with WardenClient.at(settings.socket_path) as client:
+def _warden(installation: Installation) -> Finding:
+    with installation.warden_client(None) as client:
         health = client.health()
     if health.healthy:
         return Finding(level="ok", text=f"warden serves, {health.log_size} entries")

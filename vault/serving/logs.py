@@ -53,7 +53,6 @@ def configure(process: str, *, quiet: bool = False) -> None:
         logger_factory=structlog.WriteLoggerFactory(
             file=cast("TextIO", _Lossy(sys.stderr))
         ),
-        cache_logger_on_first_use=True,
     )
     # Libraries that use the standard module speak only when something is wrong.
     logging.basicConfig(

@@ -14,12 +14,15 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from vault.access.emergency import Emergencies
 from vault.catalog.recordings import Recordings
 from vault.core.errors import VaultError
+from vault.serving.auditor_metrics import auditor_metrics
 from vault.serving.children import Child
+from vault.serving.stream_metrics import stream_metrics
 from vault.serving.tap_metrics import tap_metrics
+from vault.serving.witness_metrics import witness_metrics
 from vault.spool.ledger import SpoolState, read_status, read_totals
-from vault.trust.client import WardenClient
 from vault.wiring import Installation
 
 _Part = Callable[[], Iterator[Metric]]
@@ -46,7 +49,7 @@ class _Installation(Collector):
     ) -> None:
         self._installation = installation
         self._children = children
-        self._warden = WardenClient.at(installation.settings.socket_path)
+        self._warden = installation.warden_client(None)
 
     def describe(self) -> Iterable[Metric]:
         """Name nothing beforehand: registering must not read a database."""
@@ -60,12 +63,18 @@ class _Installation(Collector):
             "1 if this part of the metrics could be read",
             labels=["part"],
         )
-        parts: Mapping[str, _Part] = {
+        parts: dict[str, _Part] = {
             "catalog": self._recordings,
+            "emergency": self._emergencies,
             "spool": self._spool,
             "log": self._log,
             "tap": self._tap,
+            "auditor": self._auditor,
         }
+        if self._installation.settings.audit_stream_url is not None:
+            parts["stream"] = self._stream
+        if self._installation.settings.audit_witnesses:
+            parts["witnesses"] = self._witnesses
         for name, read in parts.items():
             try:
                 found = list(read())
@@ -89,6 +98,14 @@ class _Installation(Collector):
             restarts.add_metric([name], child.restarts)
         yield up
         yield restarts
+
+    def _emergencies(self) -> Iterator[Metric]:
+        open_now = GaugeMetricFamily(
+            "callvault_emergencies", "people who may hear everything: a broken glass"
+        )
+        count = len(Emergencies(self._installation.catalog).list())
+        open_now.add_metric([], count)
+        yield open_now
 
     def _recordings(self) -> Iterator[Metric]:
         gauge = GaugeMetricFamily(
@@ -138,6 +155,15 @@ class _Installation(Collector):
 
     def _tap(self) -> Iterator[Metric]:
         return tap_metrics(self._installation.tap_status_path)
+
+    def _stream(self) -> Iterator[Metric]:
+        return stream_metrics(self._installation.auditor_status_path)
+
+    def _witnesses(self) -> Iterator[Metric]:
+        return witness_metrics(self._installation.auditor_status_path)
+
+    def _auditor(self) -> Iterator[Metric]:
+        return auditor_metrics(self._installation.auditor_status_path)
 
     def _log(self) -> Iterator[Metric]:
         health = self._warden.health()

@@ -20,13 +20,18 @@ class StopRequest:
     """Takes over SIGTERM and SIGINT of this process; make it in the main thread."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._asked = 0
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
 
     def is_set(self) -> bool:
         """Tell whether somebody has asked."""
+        return self._asked > 0
+
+    @property
+    def times(self) -> int:
+        """How often somebody has asked: twice means now."""
         return self._asked
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -35,10 +40,10 @@ class StopRequest:
             poller = select.poll()
             poller.register(self._read, select.POLLIN)
             poller.poll(None if timeout is None else max(0.0, timeout) * 1000)
-        return self._asked
+        return self._asked > 0
 
     def _ask(self, *_: object) -> None:
-        self._asked = True
+        self._asked += 1
         # Never read: from now on every wait ends at once.  A full pipe is fine.
         with suppress(OSError):
             os.write(self._write, b".")

@@ -13,13 +13,14 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from vault.recorder.hearing import Alarm
-from vault.recorder.preflight import REASONS
+from vault.recorder.refusals import REASONS
 from vault.serving.tap_status import TapStatus, read_status
 
 _OUTCOMES: Final = {
     "authentic": "authentic",
     "rejected": "rejected",
     "kernel_drops": "dropped-by-kernel",
+    "stray_drops": "dropped-of-strangers",
 }
 _OF_A_WORKER: Final = (
     ("streams", "callvault_tap_worker_streams", "Streams of a media worker"),
@@ -32,6 +33,43 @@ _OF_A_WORKER: Final = (
         "free_descriptors",
         "callvault_tap_worker_free_descriptors",
         "Descriptors that a worker may still open",
+    ),
+)
+
+_OF_SIP: Final = (
+    ("calls", "callvault_sip_calls", "Calls in progress that came by SIPREC"),
+    ("dialogs", "callvault_sip_dialogs", "SIP dialogs, ending ones among them"),
+    ("connections", "callvault_sip_connections", "TCP and TLS connections of SIP"),
+    (
+        "cut_off",
+        "callvault_sip_cut_off_addresses",
+        "Addresses that are not listened to now: they sent too much",
+    ),
+)
+_COUNTED_BY_SIP: Final = (
+    (
+        "requests",
+        "callvault_sip_requests_total",
+        "method",
+        "SIP requests received since the tap began",
+    ),
+    (
+        "responses",
+        "callvault_sip_responses_total",
+        "status",
+        "SIP responses sent since the tap began",
+    ),
+    (
+        "refused",
+        "callvault_sip_refused_total",
+        "cause",
+        "SIP requests refused for who sent them, since the tap began",
+    ),
+    (
+        "dropped",
+        "callvault_sip_dropped_total",
+        "cause",
+        "SIP messages and connections dropped without an answer, since the tap began",
     ),
 )
 
@@ -58,6 +96,7 @@ def tap_metrics(path: Path) -> Iterator[Metric]:
     )
     yield from _workers(status)
     yield from _counters(status)
+    yield from _sip(status.part("sip"))
 
 
 def _workers(status: TapStatus) -> Iterator[Metric]:
@@ -113,6 +152,26 @@ def _counters(status: TapStatus) -> Iterator[Metric]:
     for alarm in Alarm:
         alarms.add_metric([str(alarm)], raised.get(str(alarm), 0.0))
     yield alarms
+
+
+def _sip(sip: TapStatus) -> Iterator[Metric]:
+    yield _gauge(
+        "callvault_sip_listeners",
+        "Sockets that SIP listens on",
+        float(len(sip.words("listeners"))),
+    )
+    for member, name, help_text in _OF_SIP:
+        yield _gauge(name, help_text, sip.number(member))
+    for member, name, label, help_text in _COUNTED_BY_SIP:
+        counter = CounterMetricFamily(name, help_text, labels=[label])
+        for value, count in sip.numbers(member).items():
+            counter.add_metric([value], count)
+        yield counter
+    yield CounterMetricFamily(
+        "callvault_sip_retransmissions_total",
+        "SIP requests received again since the tap began",
+        value=sip.number("retransmissions"),
+    )
 
 
 def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:

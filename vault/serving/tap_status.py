@@ -60,6 +60,23 @@ class TapStatus:
         members = found.items() if isinstance(found, dict) else ()
         return {k: float(v) for k, v in members if isinstance(v, int | float)}
 
+    def part(self, name: str) -> "TapStatus":
+        """Return a group of members by name, as a status of its own."""
+        found = self.members.get(name)
+        return TapStatus(
+            age_s=self.age_s, members=found if isinstance(found, dict) else {}
+        )
+
+    def word(self, name: str) -> str:
+        """Return a text of the status; empty where it is missing."""
+        found = self.members.get(name)
+        return found if isinstance(found, str) else ""
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """Return a list of texts; empty where it is missing."""
+        found = self.members.get(name)
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
     def workers(self) -> tuple[Mapping[str, float], ...]:
         """Return the figures of each worker."""
         found = self.members.get("workers")
@@ -82,6 +99,8 @@ class StatusWriter:
     "How often each alarm about a running call was raised."
     kept: Callable[[], int | None]
     "Descriptors in a store; None where there is no store."
+    sip: Callable[[], Mapping[str, object]] = dict
+    "How the SIP server stands."
     reason: str = "starting"
     "Why a call would be refused, as of the last look; empty if none would be."
     _failed: bool = False
@@ -112,6 +131,7 @@ class StatusWriter:
             "refused": dict(self.refused()),
             "alarms": dict(self.alarms()),
             "store_kept": self.kept(),
+            "sip": dict(self.sip()),
             **standing_members(self.standing()),
         }
 

@@ -3,11 +3,11 @@
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from vault.config import passphrase
+from vault.config import Settings, passphrase
 from vault.core.errors import ConfigurationError, ConflictError
 from vault.core.secrets import SecretBytes
 from vault.serving import doors
@@ -44,7 +44,6 @@ def serve_warden(
         ConfigurationError: Wrong passphrase, or no installation.
         TrailBrokenError: The log contradicts its mark: nothing is signed.
     """
-    settings = installation.settings
     installation.require_initialised()
     # The lock before anything else: the second warden must not even unlock.
     lock = installation.warden_lock
@@ -56,21 +55,17 @@ def serve_warden(
         secret: SecretBytes = (
             read_piped(passphrase_fd)
             if passphrase_fd is not None
-            else passphrase(settings)
+            else passphrase(installation.settings)
         )
+        installation.databases.settle()
         keyring = installation.unlock(secret)
-        roles = {os.geteuid(): "cli"} | {
-            _uid(uid): role for uid, role in settings.warden_roles.items()
-        }
+        roles = _roles(installation.settings)
         opened = [_door(word) for word in doors_by_role]
+        listener: socket.socket | None = None
         if listener_fd is not None:
             listener = socket.socket(fileno=listener_fd)
-        elif doors_by_role:
-            listener = None
-        else:
-            settings.socket_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shared = bool(settings.warden_roles)
-            listener = listen(settings.socket_path, mode=0o660 if shared else 0o600)
+        elif not opened:
+            listener = _listener(installation.settings)
         with installation.open_log(keyring) as trail:
             warden = installation.warden(keyring, trail)
 
@@ -79,7 +74,30 @@ def serve_warden(
                     doors.answer(warden, role, door)
                 say_ready(ready_fd)
 
-            run(warden, listener=listener, uid_roles=roles, started=open_doors)
+            run(
+                warden,
+                listener=listener,
+                uid_roles=roles,
+                proof=lock,
+                started=open_doors,
+            )
+
+
+def _roles(settings: Settings) -> Mapping[int, str]:
+    """Return the role of each user on the socket's path."""
+    # Operators of our own user show the lock's file.  A line that makes one of
+    # whoever has that user would make one of confined processes.
+    return {
+        _uid(uid): role
+        for uid, role in settings.warden_roles.items()
+        if (uid, role) != (str(os.geteuid()), "cli")
+    }
+
+
+def _listener(settings: Settings) -> socket.socket:
+    path, shared = settings.socket_path, bool(settings.warden_roles)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return listen(path, mode=0o660 if shared else 0o600)
 
 
 def _lock(path: Path, *, waits: bool) -> WardenLock:

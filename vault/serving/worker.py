@@ -7,7 +7,10 @@ from vault.recorder.keys import load_manifest_key
 from vault.renditions.config import WorkerConfig
 from vault.renditions.deposit import AddendumKey
 from vault.renditions.worker import RenderWorker
+from vault.serving import logs
 from vault.serving.children import say_ready
+from vault.serving.domains import enter_domain
+from vault.serving.lives import written_down
 from vault.serving.stopping import StopRequest
 from vault.wiring import WORKER_NAME, Installation
 
@@ -29,17 +32,24 @@ def serve_worker(
         # Read again each time: a tap may have been enrolled since.
         return installation.roster().tap_keys()
 
+    # Opened before the process gives up what it does not need.
+    engine, store = installation.catalog, installation.stores.media
+    logs.say_gaps(enter_domain("worker", installation))
     with installation.warden_client(door_fd) as warden:
         worker = RenderWorker(
-            catalog=Recordings(installation.catalog),
-            store=installation.stores.media,
+            catalog=Recordings(engine),
+            store=store,
             keys=warden,
             rows=warden,
             trail=warden,
             signer=AddendumKey(name=WORKER_NAME, private=signing.private),
             tap_keys=tap_keys,
-            config=WorkerConfig(name=WORKER_NAME),
+            config=WorkerConfig(
+                name=WORKER_NAME,
+                mute_tones=installation.settings.mute_dtmf_tones,
+            ),
         )
         stop = StopRequest()
-        say_ready(ready_fd)
-        worker.run_forever(stop)
+        with written_down(warden, "worker", installation.settings):
+            say_ready(ready_fd)
+            worker.run_forever(stop)
