@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from pytest_socket import disable_socket, enable_socket
 
 _QUIET = ("unit", "property")
@@ -37,6 +38,21 @@ def _sockets_only_where_they_belong(request: pytest.FixtureRequest) -> Iterator[
         enable_socket()
     else:
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _logs_as_they_come() -> Iterator[None]:
+    """No module inherits how another one, or a command it ran, writes its lines."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were(_logs_as_they_come: None) -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(autouse=True)

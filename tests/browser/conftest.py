@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.simulators.web_server import serving
 from tests.simulators.web_vault import PASSWORD, WebVault, running
+from vault.edge.config import EdgeConfig
 from vault.web.config import WebConfig
 
 _CHROMIUM = Path(os.environ.get("CALLVAULT_TEST_CHROMIUM", "/usr/bin/chromium"))
@@ -83,7 +84,11 @@ def chromium() -> Iterator[Browser]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A vault for the tests of one module."""
     with running(
-        tmp_path_factory.mktemp("vault"), WebConfig(requests_per_minute=100_000)
+        tmp_path_factory.mktemp("vault"),
+        WebConfig(
+            edge=EdgeConfig(requests_per_minute=100_000, spares_loopback=True),
+            actor_requests_per_minute=100_000,
+        ),
     ) as vault:
         vault.crew()
         with serving(vault.app()) as port:
@@ -98,6 +103,13 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
         locale="en-GB",
         timezone_id="Europe/Berlin",
     ) as context:
+        yield context
+
+
+@pytest.fixture
+def chromium_without_scripts(chromium: Browser) -> Iterator[BrowserContext]:
+    """A fresh profile in which no script runs."""
+    with chromium.new_context(java_script_enabled=False, locale="en-GB") as context:
         yield context
 
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.simulators.web_vault import Call
-from vault.core.flow import RecordingState
+from vault.core.flow import Allowance, RecordingState
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Site, Visitor
@@ -90,14 +90,53 @@ def test_an_officer_filters_and_exports_the_trail(visitor: "Visitor") -> None:
     page = visitor.page
     expect(page.get_by_role("heading", name="Audit trail")).to_be_visible()
 
-    page.get_by_label("Actor").fill("olga")
-    page.get_by_role("button", name="Filter").click()
+    page.keyboard.press("/")
+    page.keyboard.type("actor:olga result:okay")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("did you mean ok?")
+    page.get_by_role("searchbox").fill("actor:olga result:ok")
+    page.get_by_role("button", name="Search").click()
     expect(page.locator("tbody tr").first).to_contain_text("olga")
+    page.get_by_role("link", name="Without result: ok").click()
+    expect(page.get_by_role("searchbox")).to_have_value("actor:olga")
     with page.expect_download() as download:
         page.get_by_role("link", name="Export JSON Lines").click()
 
     expect(page.get_by_text("vault.test/audit").first).to_be_visible()
     assert download.value.suggested_filename == "callvault-audit.jsonl"
+
+
+def test_an_officer_keeps_a_search_and_looks_into_an_entry(visitor: "Visitor") -> None:
+    visitor.sign_in("olga")
+    page = visitor.page
+    page.goto(visitor.address + "/audit")
+    page.get_by_text("Add a filter").click()
+    page.get_by_label("Action").select_option("access.*")
+    page.get_by_label("From (UTC)").fill("2020-01-01")
+    page.get_by_role("button", name="Add to the search").click()
+    expect(page.get_by_role("searchbox")).to_have_value(
+        "action:access.* created:2020-01-01..*"
+    )
+    page.get_by_text("Saved searches").click()
+    page.get_by_label("Save this search as").fill("doors")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("The search doors is saved.")).to_be_visible()
+    page.locator("tbody tr").last.get_by_role("link", name="Entry").click()
+
+    expect(page.get_by_role("heading", name="What proves it")).to_be_visible()
+
+
+def test_an_officer_follows_the_trail(visitor: "Visitor") -> None:
+    visitor.sign_in("olga")
+    page = visitor.page
+    page.goto(visitor.address + "/audit?query=action:audit.*")
+    page.get_by_role("button", name="Follow live").click()
+    # That somebody began to follow is itself new.
+    row = page.locator("tr[data-fresh]", has_text="kind tail")
+    expect(row.first).to_contain_text("olga")
+    page.get_by_role("button", name="Pause").click()
+
+    expect(page.get_by_role("button", name="Follow live")).to_be_visible()
 
 
 def test_an_administrator_has_no_recordings_in_the_navigation(
@@ -156,6 +195,30 @@ def test_nothing_sticks_out_of_the_window(
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [1240, 390])
+def test_no_page_of_administration_sticks_out_of_the_window(
+    visitor: "Visitor", site: "Site", width: int
+) -> None:
+    name = f"old-gateway-of-the-branch-in-leipzig-{width}"
+    device = site.vault.devices.add(name, allowances=frozenset(Allowance)).device
+    page = visitor.page
+    page.set_viewport_size({"width": width, "height": 844})
+    visitor.sign_in("adam")
+    tabs = page.get_by_role("navigation", name="Administration").get_by_role("link")
+    expect(tabs).to_have_count(8)
+    paths = [one.get_attribute("href") for one in tabs.all()]
+
+    for path in (*paths, f"/devices/{device.id}"):
+        visitor.open(str(path))
+        wide = page.evaluate(
+            "[...document.querySelectorAll('html, .scroll')]"
+            ".filter((one) => one.scrollWidth > one.clientWidth).length"
+        )
+
+        assert (0, path) == (wide, path)
+        expect(page.locator(".tabs [aria-current=page]")).to_have_count(1)
+
+
 def test_the_theme_is_the_readers_choice(visitor: "Visitor") -> None:
     visitor.sign_in("ada")
     page = visitor.page
@@ -166,3 +229,27 @@ def test_the_theme_is_the_readers_choice(visitor: "Visitor") -> None:
     page.reload()
 
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "document.body.innerHTML = '<img src=x onerror=alert(1)>'",
+        "document.body.insertAdjacentHTML('beforeend', '<b>x</b>')",
+        "new DOMParser().parseFromString('<b>x</b>', 'text/html')",
+        "document.createElement('script').textContent = 'alert(1)'",
+        "document.createElement('script').src = '/x.js'",
+        "document.createElement('iframe').srcdoc = '<b>x</b>'",
+    ],
+)
+def test_h16_a_string_becomes_no_markup_and_no_script(
+    visitor: "Visitor", script: str
+) -> None:
+    visitor.open("/sign-in")
+    found = visitor.page.evaluate(
+        f"() => {{ try {{ {script}; return 'taken' }} catch (e) {{ return e.name }} }}"
+    )
+    # Where no policy speaks for a kind of string, the browser says so.
+    visitor.complaints[:] = [one for one in visitor.complaints if "Trusted" not in one]
+
+    assert "TypeError" == found

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulators.log_deaths import die
 from tests.simulators.trail import ORIGIN, Trail, entry, signer
 from tests.simulators.verifiers import VERIFIED, callvault
+from vault.audit import commit as commit_module
 from vault.audit import log as log_module
 from vault.audit.log import AuditLog
 from vault.audit.reading import TrailReader
@@ -47,7 +49,7 @@ def die_before_the_mark(folder: Path) -> None:
 
 def die_before_the_commit(folder: Path) -> None:
     log = writer(folder).open()
-    log_module.insert_texts = killed
+    commit_module.insert_texts = killed
     log.append([entry(log.size)])
 
 
@@ -148,3 +150,13 @@ def test_a_crash_at_any_instant_loses_nothing_that_was_acknowledged(
         assert VERIFIED == callvault(export, trail.vkey, previous)
         previous = trail.reader.checkpoint()
         engine.dispose()
+
+
+def test_it_may_die_at_each_step_of_a_commit_and_again_in_recovery(
+    tmp_path: Path,
+) -> None:
+    """``scripts/faults --only kill-log`` does this 500 times."""
+    found = die(tmp_path, 16, twice=8, seed=7, look_every=8)
+
+    assert (0, 0, 0) == (found.lost, found.invented, found.unverified)
+    assert found.killed > 10

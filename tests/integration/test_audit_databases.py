@@ -9,10 +9,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from tests.simulators.postgres import throwaway_postgres
-from tests.simulators.trail import Trail, entry
+from tests.simulators.trail import Trail, asking, entry
 from tests.simulators.verifiers import VERIFIED, callvault, program_verdict
 from vault.audit import mark as marks
-from vault.audit.query import TrailQuery
 from vault.core.errors import (
     ConflictError,
     DatabaseUnavailableError,
@@ -20,7 +19,7 @@ from vault.core.errors import (
 )
 from vault.database.engine import open_engine
 
-FROZEN = ("log_entry", "log_node", "log_checkpoint")
+FROZEN = ("log_entry", "log_object", "log_node", "log_checkpoint")
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +87,7 @@ class TestWriting:
         assert rest.next is None
         assert VERIFIED == callvault(
             trail.export(
-                query=TrailQuery(actor="user:u1"), previous=trail.reader.checkpoint(7)
+                query=asking(actor="user:u1"), previous=trail.reader.checkpoint(7)
             ),
             trail.vkey,
             trail.reader.checkpoint(7),
@@ -170,6 +169,7 @@ class TestGuardRails:
     ) -> None:
         if change.startswith("TRUNCATE") and trail.engine.dialect.name == "sqlite":
             pytest.skip("SQLite has no TRUNCATE")
+        trail.grow(1)
         column = "size" if table == "log_checkpoint" else "position"
         with (
             pytest.raises(DBAPIError, match="append-only"),
@@ -281,6 +281,7 @@ class TestTampering:
         without_guard_rails(
             trail.engine,
             "DELETE FROM log_entry WHERE position >= 8",
+            "DELETE FROM log_object WHERE position >= 8",
             "DELETE FROM log_node WHERE ((position + 1) * (1 << level)) > 8",
             "DELETE FROM log_checkpoint WHERE size > 8",
             "UPDATE log_head SET size = 8, root = (SELECT hash FROM log_node "
@@ -301,6 +302,7 @@ class TestTampering:
         without_guard_rails(
             trail.engine,
             "DELETE FROM log_entry WHERE position >= 8",
+            "DELETE FROM log_object WHERE position >= 8",
             "DELETE FROM log_node WHERE ((position + 1) * (1 << level)) > 8",
             "DELETE FROM log_checkpoint WHERE size > 8",
             "UPDATE log_head SET size = 8, root = (SELECT hash FROM log_node "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulators.trail import Trail, lines_of
+from tests.simulators.trail import Trail, asking, lines_of
 from tests.simulators.verifiers import SCRIPT, program
 from vault.audit.query import TrailQuery
 from vault.audit.verify import verify_export
@@ -111,7 +111,7 @@ class TestPrevious:
         header = lines[0].replace(b'"rows":2006,"size":2006', b'"rows":6,"size":6')
         spelled = trail.reader.checkpoint().replace("\n", "\\n").encode()
         header = header.replace(spelled, older.replace("\n", "\\n").encode())
-        footer = b'{"checkpoint":"%s","marks":5,"rows":6}\n' % (
+        footer = b'{"checkpoint":"%s","marks":5,"rows":6,"v":2}\n' % (
             older.replace("\n", "\\n").encode()
         )
         (tmp_path / "cut").write_bytes(b"".join([header, *lines[1:12], footer]))
@@ -126,7 +126,7 @@ class TestPrevious:
     ) -> None:
         note = trail.reader.checkpoint(6)
         (tmp_path / "note").write_text(note)
-        query = TrailQuery(actor="user:u1", until="2026-11-23T06:17")
+        query = asking(actor="user:u1", until="2026-11-23T06:17")
         for name, previous in (("with", note), ("without", None)):
             octets = trail.export(query=query, previous=previous)
             (tmp_path / name).write_bytes(octets)
@@ -208,7 +208,7 @@ def test_an_export_is_written_in_flat_memory(trail: Trail) -> None:
         tracemalloc.stop()
         return peak
 
-    peak_of(TrailQuery(until="2026-11-23T06:17"))  # compiles the statements
+    peak_of(asking(until="2026-11-23T06:17"))  # compiles the statements
 
     # One batch of 1000 rows is held at a time, not the 2006 of the log.
     assert peak_of(TrailQuery()) < 3_000_000

@@ -50,7 +50,10 @@ class Trusted:
             mark_path=folder / "log-mark.json",
         ).open()
         parts = WardenParts(
-            keys=keyring, envelopes=Envelopes(vault.engine), rows=Rows(vault.engine)
+            keys=keyring,
+            envelopes=Envelopes(vault.engine),
+            rows=Rows(vault.engine),
+            trail=TrailReader(audit),
         )
         self._warden = Warden(parts, self._log)
         pairs = {role: socket.socketpair() for role in ("web", "worker")}

@@ -11,6 +11,7 @@ from tests.simulators.recorder_process import KillableTap
 from tests.simulators.tap_calls import until
 from vault.core.flow import HowEnded, RecordingState, SessionChange
 from vault.core.ids import RecordingId
+from vault.recorder.config import RecorderConfig
 from vault.recorder.service import RecorderService
 from vault.sealing.chunks import context
 from vault.sealing.metadata import SessionMetadata
@@ -154,6 +155,8 @@ def test_a_call_changes_and_ends_under_the_tap_that_comes_after(
         await shipped(world, recording_id)
 
         assert ("paused", "recording") == (paused.state, resumed.state)
+        # Who paused it is not asked again: the pause ends when it would have ended.
+        assert 0 < (paused.resumes_in_s or 0) < RecorderConfig().pause_max_s
         assert _ports(answer) == _ports(renewed.sdp)
         assert _session(answer) == _session(renewed.sdp)
 

@@ -19,8 +19,8 @@ REPOSITORY: Final = Path(__file__).parents[2]
 NAME: Final = "call-0e7d8f3a-6a3f-4a0e-9d0a-2f4c8a1b9c77"
 # Says what it was given, keeps one memfd and two sockets for each word, stays.
 PROGRAM: Final = r"""
-import json, os, socket, sys, time
-from vault.config import service_manager
+import json, os, signal, socket, sys
+from vault.serving.service_manager import service_manager
 from vault.serving.descriptors import Notifier, store_of
 
 manager = service_manager()
@@ -70,7 +70,7 @@ for word in sys.argv[2:]:
 notifier.ready()
 notifier.beat()
 while True:
-    time.sleep(1)
+    signal.pause()
 """
 
 

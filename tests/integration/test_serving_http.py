@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.simulators.ports import free_port
+
 pytestmark = pytest.mark.network
 
 SERVER = """
@@ -32,9 +34,19 @@ async def slow():
 async def quick():
     return "quick"
 
+async def drain():
+    print("draining", flush=True)
+    await asyncio.sleep(float(sys.argv[3]))
+
 async def main():
     settings = Settings(data_dir=sys.argv[1], web_listen=sys.argv[2])
-    await http.serve(app, settings, "web", started=lambda: print("ready", flush=True))
+    await http.serve(
+        app,
+        settings,
+        "web",
+        started=lambda: print("ready", flush=True),
+        drain=drain if sys.argv[3:] else None,
+    )
     await asyncio.sleep(0)
     print("ended in order", flush=True)
 
@@ -46,16 +58,10 @@ except VaultError as exc:
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
-def server(folder: Path, port: int) -> Iterator["subprocess.Popen[str]"]:
+def server(folder: Path, port: int, *words: str) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(folder), f"127.0.0.1:{port}"],
+        [sys.executable, "-c", SERVER, str(folder), f"127.0.0.1:{port}", *words],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -79,6 +85,34 @@ def test_who_called_serve_goes_on_after_the_signal(
         ended, status = line(process), process.wait(30)
 
     assert ("ready", "ended in order", 0) == (started, ended, status)
+
+
+def test_while_it_drains_it_answers_and_then_it_ends(tmp_path: Path) -> None:
+    port = free_port()
+    with server(tmp_path, port, "1") as process:
+        assert line(process) == "ready"
+        process.send_signal(signal.SIGTERM)
+        said = line(process)
+        answer = httpx.get(f"http://127.0.0.1:{port}/quick", timeout=30)
+        ended, status = line(process), process.wait(30)
+
+    assert ("draining", 200, "ended in order", 0) == (
+        said,
+        answer.status_code,
+        ended,
+        status,
+    )
+
+
+def test_a_second_signal_ends_the_draining(tmp_path: Path) -> None:
+    with server(tmp_path, free_port(), "600") as process:
+        assert line(process) == "ready"
+        process.send_signal(signal.SIGTERM)
+        assert line(process) == "draining"
+        process.send_signal(signal.SIGTERM)
+        ended, status = line(process), process.wait(30)
+
+    assert ("ended in order", 0) == (ended, status)
 
 
 def test_an_answer_in_progress_is_finished(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
+from tests.simulators.waiting import wait_until
 from tests.simulators.warden import (
     CHEAP,
     MONTH,
@@ -64,7 +65,7 @@ class Process:
             cwd=REPOSITORY,
         )
         with WardenClient.at(self.folder / "warden.sock") as client:
-            eventually(lambda: client.health().healthy)
+            wait_until(lambda: client.health().healthy)
         return self.running.pid
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -73,12 +74,6 @@ class Process:
         code = self.running.wait(SOON_S)
         self.running = None
         return code
-
-
-def eventually(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + SOON_S
-    while not is_so():
-        assert time.monotonic() < until, "it never came"
 
 
 @pytest.fixture
@@ -156,7 +151,7 @@ def test_a_stopped_warden_refuses_and_goes_on_where_it_was(
     finally:
         process.running.send_signal(signal.SIGCONT)
 
-    eventually(lambda: client.health().healthy)
+    wait_until(lambda: client.health().healthy)
     assert play(client, process.recording) == DEK
 
 
@@ -169,13 +164,13 @@ def test_a_locked_audit_database_means_no_key_and_bad_health(
     try:
         refused_soon(client, process.recording)
         begin = time.monotonic()
-        eventually(lambda: not client.health().healthy)
+        wait_until(lambda: not client.health().healthy)
         assert time.monotonic() - begin < REFUSED_WITHIN_S
     finally:
         other.execute("ROLLBACK")
         other.close()
 
-    eventually(lambda: client.health().healthy)
+    wait_until(lambda: client.health().healthy)
     assert play(client, process.recording) == DEK
     leaves = trail.of("recording.key.released")
     assert 2 <= len(leaves) <= 3, "a late leaf is honest, a missing one is not"
@@ -188,12 +183,12 @@ def test_health_turns_bad_under_a_lock_while_nobody_plays(
     other.execute("BEGIN IMMEDIATE")
     try:
         begin = time.monotonic()
-        eventually(lambda: not client.health().healthy)
+        wait_until(lambda: not client.health().healthy)
         assert time.monotonic() - begin < REFUSED_WITHIN_S
     finally:
         other.close()
 
-    eventually(lambda: client.health().healthy)
+    wait_until(lambda: client.health().healthy)
 
 
 def test_a_full_disk_means_no_key_and_bad_health(
@@ -205,11 +200,11 @@ def test_a_full_disk_means_no_key_and_bad_health(
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, unlimited))
     try:
         refused_soon(client, process.recording)
-        eventually(lambda: not client.health().healthy)
+        wait_until(lambda: not client.health().healthy)
     finally:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (unlimited, unlimited))
 
-    eventually(lambda: client.health().healthy)
+    wait_until(lambda: client.health().healthy)
     assert play(client, process.recording) == DEK
 
 

@@ -2,15 +2,17 @@
 
 import http.client
 import json
-import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from tests.simulators.installation import until
+from tests.simulators.raw_http import raw
 from tests.simulators.web_server import serving
 from tests.simulators.web_vault import PASSWORD, Call, WebVault, running
 
@@ -87,18 +89,6 @@ def wire(vault: WebVault) -> Iterator[Wire]:
         wire.close()
 
 
-def raw(port: int, request: bytes) -> bytes:
-    """Return all that comes back; a reset ends it like an end does."""
-    found = b""
-    peer = socket.create_connection(("127.0.0.1", port), timeout=10)
-    with peer, suppress(ConnectionError):
-        peer.sendall(request)
-        peer.shutdown(socket.SHUT_WR)
-        while chunk := peer.recv(65_536):
-            found += chunk
-    return found
-
-
 POST = b"POST /api/v1/sessions HTTP/1.1\r\nHost: a\r\n"
 
 
@@ -147,24 +137,56 @@ class TestStreams:
 
         assert answer.read() == vault.audio(60)
 
-    @pytest.mark.parametrize("how", ["signed-out", "disabled", "moved", "no-warden"])
-    def test_a_stream_is_cut_off_once_it_may_not_go_on(
+    @pytest.mark.parametrize(
+        "how",
+        [
+            *("signed-out", "killed", "locked", "idle", "stepped-up"),
+            *("disabled", "role-dropped", "moved", "no-warden"),
+        ],
+    )
+    def test_h18_a_stream_ends_within_5_seconds_of_any_end_of_a_right(
         self, vault: WebVault, wire: Wire, how: str
     ) -> None:
         id = vault.record(LONG)
         token = wire.token("ada")
         answer = wire.ask("GET", f"/api/v1/recordings/{id}/audio", token=token)
-        got = len(answer.read(65_536))
-        size = got + answer.length
+        size = len(answer.read(65_536)) + answer.length
+        assert _streams(vault)
 
         _take_away(vault, wire, token, how)
-        # The second in which a stream may go on unasked has to go by, with the
-        # rest of the answer still unread in the server.
-        threading.Event().wait(1.5)
-        with pytest.raises(http.client.IncompleteRead) as cut:
-            answer.read()
+        # Nobody reads: the server has to notice by itself, and drop the key.
+        until(lambda: not _streams(vault), "the stream has ended", within_s=5)
+        got = 65_536
+        with suppress(http.client.IncompleteRead, ConnectionError):
+            while block := answer.read(65_536):
+                got += len(block)
 
-        assert got + len(cut.value.partial) < size
+        assert got < size
+
+    def test_h18_so_does_one_that_is_listened_to(
+        self, vault: WebVault, wire: Wire
+    ) -> None:
+        id = vault.record(LONG)
+        token = wire.token("ada")
+        answer = wire.ask("GET", f"/api/v1/recordings/{id}/audio", token=token)
+        size, got = answer.length, 0
+        over = threading.Event()
+
+        def listen() -> None:
+            nonlocal got
+            with suppress(OSError, http.client.IncompleteRead):
+                while block := answer.read1(8192):
+                    got += len(block)
+                    over.wait(0.005)
+
+        with ThreadPoolExecutor(1) as pool:
+            listening = pool.submit(listen)
+            vault.people.disable(vault.people.by_name("ada").id)
+            until(lambda: not _streams(vault), "the stream has ended", within_s=5)
+            over.set()
+            listening.result()
+
+        assert 0 < got < size
 
     def test_damage_midway_ends_the_connection_and_not_the_answer(
         self, vault: WebVault, wire: Wire
@@ -198,12 +220,31 @@ class TestStreams:
         assert len(answer.read()) == 4 * 1024 * 1024
 
 
+def _streams(vault: WebVault) -> bool:
+    """Whether the application holds the key of anything that goes out."""
+    return bool(vault.app().state.services.playback._leases)
+
+
 def _take_away(vault: WebVault, wire: Wire, token: str, how: str) -> None:
     ada = vault.people.by_name("ada")
     if how == "signed-out":
         wire.ask("DELETE", "/api/v1/sessions/current", token=token).read()
+    elif how == "killed":
+        session = vault.services().sessions.list(ada.id)[0].id
+        admin = wire.token("adam")
+        wire.ask("DELETE", f"/api/v1/sessions/{session}", token=admin).read()
+    elif how == "locked":
+        wire.ask("POST", "/api/v1/sessions/current/lock", token=token).read()
+    elif how == "idle":
+        vault.clock.advance(901)
+    elif how == "stepped-up":
+        proof = {"password": PASSWORD}
+        path = "/api/v1/sessions/current/step-up"
+        wire.ask("POST", path, token=token, body=proof).read()
     elif how == "disabled":
         vault.people.disable(ada.id)
+    elif how == "role-dropped":
+        vault.people.change(ada.id, roles=[])
     elif how == "moved":
         vault.people.change(ada.id, workgroups=["support"])
     else:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.simulators.trail import Trail
+from tests.simulators.trail import Trail, asking
 from tests.simulators.verifiers import VERIFIED, Script, callvault
 from vault.audit.query import TrailQuery
 from vault.database.engine import open_engine
@@ -70,7 +70,7 @@ def edited(octets: bytes, edits: list[tuple[str, float, float, bytes]]) -> bytes
 def test_no_edit_is_verified_and_both_verifiers_name_the_same_entry(
     trail: Trail, edits: list[tuple[str, float, float, bytes]], selected: bool
 ) -> None:
-    query = TrailQuery(actor="user:u1") if selected else TrailQuery()
+    query = asking(actor="user:u1") if selected else TrailQuery()
     export = trail.export(query=query)
     changed = edited(export, edits)
     ours = callvault(changed, trail.vkey)

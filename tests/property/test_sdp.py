@@ -30,6 +30,10 @@ SAID = [
     "m=audio 5004 RTP/AVPF 0",
     "c=IN IP6 ::ffff:192.0.2.7",
     "c=IN IP4 0.0.0.0",
+    "c=IN IP4 239.1.1.1/5",
+    "c=IN IP6 fe80::1%1",
+    "c=IN IP4 media.example",
+    "a=rtcp:5001 IN IP4 192.0.2.9",
     "a=rtpmap:101 telephone-event/8000",
     "a=fmtp:101 0-15",
     "a=label:agent",
@@ -56,6 +60,7 @@ def joined(lines: list[str], ending: str) -> str:
 
 
 allowances = st.frozensets(st.sampled_from(Allowance))
+prefixes = st.sampled_from([(), ("192.0.2.0/24",), ("fe80::/10", "192.0.2.7/32")])
 
 
 def refusal(
@@ -85,14 +90,16 @@ def test_what_parses_survives_being_written(lines: list[str], ending: str) -> No
     assert found == SessionDescription.parse(str(found))
 
 
-@given(texts, allowances)
+@given(texts, allowances, prefixes)
 def test_an_offer_is_answered_or_refused_with_a_line(
-    lines: list[str], allowed: frozenset[Allowance]
+    lines: list[str], allowed: frozenset[Allowance], listed: tuple[str, ...]
 ) -> None:
     text = joined(lines, "\n")
 
     def read(text: str) -> Offer:
-        return read_offer(text, allowed=allowed, origin="192.0.2.9")
+        return read_offer(
+            text, allowed=allowed, origin="192.0.2.9", media_addresses=listed
+        )
 
     error = refusal(read, text)
     if error is not None:

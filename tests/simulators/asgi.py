@@ -5,6 +5,7 @@ an `httpx.RemoteProtocolError` here, too.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
@@ -16,14 +17,21 @@ SignedInAs = Callable[..., httpx.Client]
 
 
 class AsgiTransport(httpx.BaseTransport):
-    """Runs each request in an event loop of its own."""
+    """Runs each request in an event loop of its own, or in that of *runner*."""
 
-    def __init__(self, app: Any, *, peer: str = "192.0.2.7") -> None:
+    def __init__(
+        self,
+        app: Any,
+        *,
+        peer: str = "192.0.2.7",
+        runner: asyncio.Runner | None = None,
+    ) -> None:
         self._app = app
         self._peer = peer
+        self._run = asyncio.run if runner is None else runner.run
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return asyncio.run(self._handle(request))
+        return self._run(self._handle(request))
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         body = request.read()
@@ -75,3 +83,10 @@ def client_for(app: Any, *, peer: str = "192.0.2.7") -> httpx.Client:
     return httpx.Client(
         transport=AsgiTransport(app, peer=peer), base_url="https://vault.test"
     )
+
+
+def send_form(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
+    """Send a form as a page of that client's session has it."""
+    csrf = re.search(r'data-csrf="([^"]+)"', client.get("/account").text)
+    assert csrf is not None
+    return client.post(path, data={"csrf": csrf[1], **fields})

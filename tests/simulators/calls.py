@@ -28,6 +28,7 @@ from vault.core.flow import (
     Actor,
     ActorKind,
     Caller,
+    Document,
     Grant,
     HowEnded,
     MediaPart,
@@ -70,6 +71,7 @@ from vault.sealing.manifest import (
 )
 from vault.sealing.metadata import SessionMetadata
 from vault.sealing.padding import pad
+from vault.sealing.signalling import Signalling
 from vault.tap.capture import HEADER, Event, Kind, encode_event
 from vault.trust.interfaces import IndexToken, SealedRow
 
@@ -381,6 +383,7 @@ class Vault:
         how: HowEnded = HowEnded.BYE,
         metadata: SessionMetadata | None = None,
         recording_id: RecordingId | None = None,
+        documents: Sequence[Document] = (),
     ) -> RecordingId:
         """Store a call as the tap's shipper leaves it, and return its id.
 
@@ -404,6 +407,12 @@ class Vault:
         sealed["session/0001"] = seal(
             pad(bytes(said)), key=key, context=context(id, "session/0001")
         )
+        if documents:
+            kept = Signalling(
+                recording_id=id, received=rfc3339(START_NS), documents=tuple(documents)
+            )
+            name = "signalling/0001"
+            sealed[name] = seal(pad(bytes(kept)), key=key, context=context(id, name))
         manifest = Manifest(
             recording_id=id,
             tap="tap-1",

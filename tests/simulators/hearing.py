@@ -56,3 +56,18 @@ def tone_hz(samples: Samples) -> float:
     """Return the strongest frequency."""
     windowed = samples * np.hanning(len(samples))
     return float(np.abs(np.fft.rfft(windowed)).argmax() * RATE_HZ / len(samples))
+
+
+def likeness(said: Samples, heard: Samples) -> float:
+    """Return how well *heard* holds *said*, wherever it begins: 1.0 is the same.
+
+    For what another encoder made of the source: the correlation of the two at the
+    place where it is highest.
+    """
+    one, other = said.astype(np.float64), heard.astype(np.float64)
+    size = 1 << (len(one) + len(other)).bit_length()
+    across = np.fft.irfft(np.fft.rfft(other, size) * np.fft.rfft(one, size).conj())
+    start = int(np.argmax(across[: len(other)]))
+    found = other[start : start + len(one)]
+    found = np.pad(found, (0, len(one) - len(found)))
+    return float(found @ one / (np.linalg.norm(found) * np.linalg.norm(one) or 1.0))

@@ -12,7 +12,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from typing import Any, Final, TypeVar
 
 import httpx
 
+from tests.simulators.ports import free_port
 from vault.core.media import SrtpSuite
 from vault.tap.simulate import SimulatedCall
 
@@ -41,7 +41,8 @@ _CHEAP: Final = {
     "CALLVAULT_PASSWORD_MEMORY_MIB": "8",
     "CALLVAULT_MEDIA_WORKERS": "1",
 }
-_media_ports = itertools.count()
+_media_ports = itertools.count(os.getpid() % 6)
+"By process: two runs of the tests on one machine rarely meet."
 _T = TypeVar("_T")
 
 
@@ -55,13 +56,6 @@ def until(found: Callable[[], _T | None], what: str, within_s: float = WITHIN_S)
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within_s:.0f} s: {what}")
         threading.Event().wait(0.05)
-
-
-def free_port() -> int:
-    """Return a TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _fresh_media_ports() -> str:
@@ -158,6 +152,7 @@ class Installation:
         self.web = f"127.0.0.1:{free_port()}"
         self.forks = f"127.0.0.1:{free_port()}"
         self.metrics = f"127.0.0.1:{free_port()}"
+        self.sip = f"127.0.0.1:{free_port()}"
         self.passwords: dict[str, str] = {}
         self.tokens: list[str] = []
         self._clients: list[httpx.Client] = []
@@ -170,12 +165,16 @@ class Installation:
             **{k: v for k, v in os.environ.items() if not k.startswith("CALLVAULT_")},
             **_CHEAP,
             "PYTHONUNBUFFERED": "1",
+            # It looks after the trail for hours; tests of it say when it begins.
+            "CALLVAULT_AUDIT_START_S": "3600",
             # Forty processes are started: compiling the vault for each costs minutes.
             "PYTHONDONTWRITEBYTECODE": "",
             "CALLVAULT_DATA_DIR": str(self.folder),
             "CALLVAULT_WEB_LISTEN": self.web,
             "CALLVAULT_FORKS_LISTEN": self.forks,
             "CALLVAULT_METRICS_LISTEN": self.metrics,
+            # UDP and TCP; where there is a certificate, its tests say TLS, too.
+            "CALLVAULT_SIP_LISTEN": f"udp:{self.sip},tcp:{self.sip}",
             "CALLVAULT_MEDIA_PORTS": _fresh_media_ports(),
             **self.settings,
         }

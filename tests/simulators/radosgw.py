@@ -8,7 +8,6 @@ starts it, yields where it is, and always ends all of it.  Debian's packages
 import io
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,8 @@ from pathlib import Path
 
 import urllib3
 from minio import Minio
+
+from tests.simulators.ports import free_port
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "ceph", "monmaptool", "radosgw", "radosgw-admin")
 _DEADLINE_S = 90.0
@@ -141,7 +142,7 @@ class _Cluster:
         # Admin sockets have the 107 octets of a Unix path: a short folder.
         folder = Path(tempfile.mkdtemp(prefix="rgw-"))
         self._daemons: list[subprocess.Popen[bytes]] = []
-        self.gateway = Radosgw(port=_free_port(), folder=folder)
+        self.gateway = Radosgw(port=free_port(), folder=folder)
         try:
             _start_cluster(folder, self.gateway.port, self._daemons)
             self.gateway.start_gateway()
@@ -193,7 +194,7 @@ def _start_cluster(
 ) -> None:
     for name in ("mon", "osd0", "run", "log"):
         (folder / name).mkdir()
-    fsid, mon_port = str(uuid.uuid4()), _free_port()
+    fsid, mon_port = str(uuid.uuid4()), free_port()
     (folder / "ceph.conf").write_text(
         _CONF.format(fsid=fsid, mon_port=mon_port, s3_port=s3_port, folder=folder)
     )
@@ -298,9 +299,3 @@ def _until(
 def _last_words(folder: Path) -> str:
     said = [path.read_text(errors="replace")[-300:] for path in folder.glob("log/*")]
     return " | ".join(said).replace("\n", " ")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from vault.access.extensions import Extension, ExtensionTable
 from vault.audit.entry import Draft, compose
 from vault.catalog.recordings import Recordings
 from vault.catalog.schema import upgrade_catalog
@@ -32,7 +33,7 @@ from vault.database.engine import open_engine
 from vault.objects.directory import DirectoryStore
 from vault.objects.keys import ObjectKey
 from vault.recorder.config import RecorderConfig
-from vault.recorder.finish import ManifestKey
+from vault.recorder.keys import ManifestKey
 from vault.recorder.rows import RecordingRows
 from vault.recorder.service import RecorderService, Surroundings
 from vault.sealing import xwing
@@ -64,11 +65,17 @@ OTHER_TOKEN: Final = "cvd_" + "o" * 43
 LEGACY_TOKEN: Final = "cvd_" + "l" * 43
 
 
+AGENTS: Final = {"anna": UserId("0a99a111-0000-4000-8000-000000000001")}
+"Whom the directory knows."
+
+
 class Directory:
     """Devices, people and recipients of the simulated world."""
 
     def __init__(self) -> None:
         self.has_keys = True
+        self.extensions = ExtensionTable()
+        "Which addresses are whose."
         self.legacy = LEGACY
         "What the device of `LEGACY_TOKEN` may do now."
 
@@ -85,7 +92,10 @@ class Directory:
         return (SALES, True) if name == "sales" else (DEFAULT, False)
 
     def agent(self, name: str) -> UserId | None:
-        return None
+        return AGENTS.get(name)
+
+    def extension(self, address: str) -> Extension | None:
+        return self.extensions.match(address)
 
     def recipients(self, month: str) -> list[Recipient]:
         if not self.has_keys:

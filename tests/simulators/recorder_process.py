@@ -22,7 +22,7 @@ import structlog
 from tests.simulators.recorder import PBX, World
 from vault.core.flow import CallFacts, SessionChange, SessionOrder
 from vault.core.ids import RecordingId
-from vault.recorder import desk
+from vault.recorder import ending
 from vault.recorder.service import RecorderService
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -99,7 +99,7 @@ async def _obey(tap: RecorderService, order: dict[str, Any]) -> dict[str, Any]:
         return {}
     if order["do"] == "stick":
         if order["at"] == "finish":
-            desk.finish = _stuck  # type: ignore[assignment] # a disk that is stuck
+            ending.finish = _stuck  # type: ignore[assignment] # a disk that is stuck
         else:
             tap.outbox.post_soon = _stuck  # type: ignore[method-assign,assignment]
         return {}

@@ -27,11 +27,12 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Literal
+
+from tests.simulators.waiting import wait_until
 
 WITHIN_S: Final = 30.0
 _FDS_PER_MESSAGE: Final = 253
@@ -138,10 +139,7 @@ class ServiceManager:
 
     def eventually(self, is_so: Callable[[], bool], what: str) -> None:
         """Wait until *is_so*."""
-        deadline = time.monotonic() + WITHIN_S
-        while not is_so():
-            assert time.monotonic() < deadline, f"not within {WITHIN_S} s: {what}"
-            time.sleep(0.01)
+        wait_until(is_so, what, within_s=WITHIN_S)
 
     @property
     def names(self) -> Sequence[str]:

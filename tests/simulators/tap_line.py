@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.cobblestone import Cobblestone256Decryptor
 
 from vault.core.ids import RecordingId, new_recording_id
-from vault.core.media import STATIC_PAYLOADS, SrtpSuite
+from vault.core.media import STATIC_PAYLOADS, PayloadFormat, SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.sealing import chunks
 from vault.tap.calls import Call, Stream
@@ -25,6 +25,18 @@ _SO_TIMESTAMPNS = 35
 
 def fresh_key(suite: SrtpSuite) -> SecretBytes:
     return SecretBytes(os.urandom(suite.master_size_bytes))
+
+
+def press(sequence: int, timestamp: int, *, key: int = 5) -> bytes:
+    """Return an RFC 4733 packet of payload type 101."""
+    packet = RtpPacket(
+        payload_type=101,
+        sequence=sequence,
+        timestamp=timestamp,
+        ssrc=7,
+        payload=bytes([key, 0x0A, 0, 160]),
+    )
+    return bytes(packet)
 
 
 def rtp(sequence: int, ssrc: int = 7, payload: bytes = bytes(160)) -> bytes:
@@ -50,6 +62,9 @@ class Line:
         key: SecretBytes | None = None,
         remote: tuple[str, int] | None = None,
         beside: "Line | None" = None,
+        further: tuple[PayloadFormat, ...] = (),
+        held: bool = False,
+        keeps_digits: bool = False,
         **config: object,
     ) -> None:
         self.host = host
@@ -72,9 +87,11 @@ class Line:
             media="audio",
             suite=suite,
             key=self.key,
-            payloads=(STATIC_PAYLOADS[0],),
+            payloads=(STATIC_PAYLOADS[0], *further),
             ports=PortPair(address=host, rtp=40000, rtcp=40001),
             remote=remote,
+            held=held,
+            keeps_digits=keeps_digits,
         )
         self.call = self.new_call(1)
         self._fds = self.ports()

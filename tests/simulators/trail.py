@@ -13,7 +13,7 @@ from vault.audit.checkpoint import Signer
 from vault.audit.entry import Action, Draft, compose
 from vault.audit.export import export_jsonl
 from vault.audit.log import AuditLog
-from vault.audit.query import EVERYTHING, TrailQuery
+from vault.audit.query import EVERYTHING, Terms, TrailQuery
 from vault.audit.reading import TrailReader
 from vault.core.clock import rfc3339
 from vault.core.flow import Actor, ActorKind, Caller
@@ -45,6 +45,12 @@ def entry(number: int, *, actor: str = "", **members: object) -> bytes:
     )
     time = rfc3339(START_NS + number * 1_000_000_000)
     return bytes(compose(draft, id=new_id(), time=time, via="web", text_hmacs={}))
+
+
+def asking(*, since: str = "", until: str = "", **wanted: str) -> TrailQuery:
+    """Return the query for one value of each field: ``asking(actor="user:u1")``."""
+    values = {name: (value,) for name, value in wanted.items()}
+    return TrailQuery(wanted=Terms(**values), since=since, until=until)
 
 
 @dataclass(kw_only=True)

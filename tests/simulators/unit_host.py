@@ -7,7 +7,6 @@ when the block ends.
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -138,13 +137,6 @@ def unit_host() -> Iterator[UnitHost]:
                 process.kill()
                 process.wait()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    """Return a port that nobody has just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:

@@ -8,6 +8,19 @@ WITHIN_S = 60.0
 _PAUSE_S = 0.02
 
 
+def wait_until(
+    true: Callable[[], object],
+    what: object = "it became true",
+    *,
+    within_s: float = WITHIN_S,
+) -> None:
+    """Return once *true* is, which another process or thread sees to."""
+    limit_s = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < limit_s, f"not within {within_s:.0f} s: {what}"
+        time.sleep(_PAUSE_S)
+
+
 async def until(
     true: Callable[[], object],
     what: object = "it became true",

@@ -134,6 +134,7 @@ def main(folder: Path) -> None:
                 keys=keyring,
                 envelopes=EnvelopesInAFolder(folder / "envelopes"),
                 rows=CatalogInMemory(),
+                trail=TrailReader(audit_engine(folder)),
             )
             run(
                 Warden(parts, log),

@@ -9,9 +9,11 @@ import io
 import json
 import lzma
 import socket
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -19,21 +21,36 @@ import numpy as np
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
+from vault.access.activations import Activations
+from vault.access.address_rules import AddressRules
 from vault.access.devices import Devices
+from vault.access.duties import Duties, DutiesConfig
+from vault.access.extensions import Extensions
+from vault.access.factor_key import FactorKey
+from vault.access.factor_proofs import FactorProofs
+from vault.access.factors import Factors
 from vault.access.grants import Grants
+from vault.access.kept_passwords import KeptPasswords
+from vault.access.known_devices import KnownDevices
+from vault.access.local import LocalPeople
+from vault.access.password_rules import PasswordRules
 from vault.access.passwords import PasswordConfig, Passwords
 from vault.access.people import People
-from vault.access.policy import Role
+from vault.access.permissions import Role
+from vault.access.provisioning import Accounts
+from vault.access.saved_searches import SavedSearches
 from vault.access.sessions import SessionConfig, Sessions
-from vault.access.signin import SignIn
+from vault.access.signin import SignIn, SignInConfig
 from vault.access.throttle import Throttle
 from vault.access.tokens import Tokens
+from vault.access.trail_exports import TrailExports
 from vault.access.workgroups import Workgroups
 from vault.audit.checkpoint import Signer
 from vault.audit.log import AuditLog
 from vault.audit.reading import TrailReader
 from vault.audit.schema import upgrade_audit
 from vault.catalog.envelopes import Envelopes
+from vault.catalog.marks import Holds
 from vault.catalog.recordings import Recordings
 from vault.catalog.rows import Rows
 from vault.catalog.schema import upgrade_catalog
@@ -49,6 +66,7 @@ from vault.core.flow import (
 from vault.core.ids import DeviceId, KeyId, RecordingId, UserId, new_recording_id
 from vault.core.secrets import SecretBytes
 from vault.database.engine import open_engine
+from vault.edge.config import EdgeConfig
 from vault.objects.keys import ObjectKey
 from vault.objects.open import Stores, open_stores
 from vault.playback.service import Playback
@@ -59,16 +77,25 @@ from vault.renditions.peaks import PeaksWriter
 from vault.sealing.chunks import context, seal
 from vault.sealing.envelope import new_dek, wrap
 from vault.sealing.keyring import ArgonCost, Keyring
-from vault.sealing.metadata import SessionMetadata, StreamMetadata
+from vault.sealing.metadata import ParticipantMetadata, SessionMetadata, StreamMetadata
 from vault.trust.client import WardenClient
+from vault.trust.trail import TrailThroughWarden
 from vault.warden.server import Warden
 from vault.warden.service import WardenParts
+from vault.web.administration import CHANGES
 from vault.web.app import create_web_app
 from vault.web.config import WebConfig
 from vault.web.services import Services
+from vault.web.slots import TailPace
 
 PASSWORD: Final = "correct-horse-battery"
 ORIGIN: Final = "vault.test/audit"
+UNHURRIED: Final = WebConfig(
+    edge=EdgeConfig(requests_per_minute=100_000, spares_loopback=True),
+    actor_requests_per_minute=100_000,
+)
+"For a vault that many tests share: nobody has asked too often."
+_FACTOR_KEY: Final = FactorKey(SecretBytes(b"k" * 32))
 _CHEAP: Final = PasswordConfig(memory_kib=64, iterations=1, lanes=1)
 _CONVERSATION: Final = Path(__file__).parents[2] / "vault" / "tap" / "conversation"
 
@@ -87,8 +114,34 @@ class Call:
     seconds: float = 4.0
     days_ago: int = 0
     attributes: dict[str, str] = field(default_factory=dict)
+    participants: tuple[ParticipantMetadata, ...] = ()
+    "As SIPREC names them; their streams are ``agent`` and ``customer``."
+    pbx_id: str = "4711-0815"
+    labels: tuple[str, str] | None = None
+    "What the PBX called the two streams, if not ``agent`` and ``customer``."
+    codec: str = ""
+    device: str = ""
     suite: str = ""
     "What protected the customer's stream, if not what protects it elsewhere."
+
+
+class ShiftedClock:
+    """The system's time, moved by as much as a test wants."""
+
+    def __init__(self) -> None:
+        self._shift_ns = 0
+
+    def __call__(self) -> int:
+        """Return nanoseconds since the epoch."""
+        return system_clock_ns() + self._shift_ns
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; a negative number puts the clock back."""
+        self._shift_ns += int(seconds * 10**9)
+
+    def reset(self) -> None:
+        """Be the system's time again."""
+        self._shift_ns = 0
 
 
 class WebVault:
@@ -96,11 +149,13 @@ class WebVault:
 
     def __init__(self, folder: Path, *, config: WebConfig | None = None) -> None:
         self.folder = folder
-        self.clock = system_clock_ns
+        self.clock = ShiftedClock()
+        for name, octets in _empty_databases().items():
+            if not (folder / name).exists():
+                (folder / name).write_bytes(octets)
+                (folder / name).chmod(0o600)
         self.catalog = self._engine("catalog")
-        upgrade_catalog(self.catalog)
         self.audit = self._engine("audit")
-        upgrade_audit(self.audit)
         self.month = month_of(self.clock())
         months = sorted({month_of(self.clock() - n * _DAY_NS) for n in (0, 31, 62)})
         self.keyring = Keyring.create(
@@ -116,6 +171,12 @@ class WebVault:
         self.devices = Devices(self.catalog)
         self.passwords = Passwords(_CHEAP)
         self.session_config = SessionConfig()
+        self.duties_config = DutiesConfig()
+        # A tail ends at once, with what was there: a test reads whole answers.
+        self.tail_pace = TailPace(look_every_s=0.01, life_s=0.05)
+        self.origins: tuple[str, ...] = ()
+        "Where browsers may show passkeys."
+        self.second_factor_roles: frozenset[Role] = frozenset()
         self.config = config or WebConfig()
         self.device = self.devices.add("pbx-berlin").device
         self._app: FastAPI | None = None
@@ -134,6 +195,7 @@ class WebVault:
             keys=self.keyring,
             envelopes=Envelopes(self.catalog),
             rows=Rows(self.catalog),
+            trail=TrailReader(self.audit),
         )
         self.warden = Warden(parts, self.log)
         web, web_peer = socket.socketpair()
@@ -158,25 +220,59 @@ class WebVault:
 
     def services(self) -> Services:
         """Return the rooms as the web application takes them."""
-        sessions = Sessions(self.catalog, self.session_config)
+        sessions = Sessions(self.catalog, self.session_config, clock=self.clock)
+        throttle = Throttle(self.catalog, clock=self.clock)
+        factors = Factors(
+            self.catalog,
+            key=_FACTOR_KEY,
+            origins=self.origins,
+            required_of=self.second_factor_roles,
+            clock=self.clock,
+        )
+        sign_in = SignIn(
+            self.catalog,
+            authenticators=[LocalPeople(self.catalog, self.passwords)],
+            accounts=Accounts(self.catalog, tell=lambda _: None, clock=self.clock),
+            throttle=throttle,
+            sessions=sessions,
+            factors=factors,
+            config=SignInConfig(second_factor_roles=self.second_factor_roles),
+        )
         return Services(
             people=self.people,
             workgroups=self.workgroups,
             devices=self.devices,
-            sign_in=SignIn(
-                self.catalog,
-                passwords=self.passwords,
-                throttle=Throttle(self.catalog),
-                sessions=sessions,
-            ),
+            extensions=Extensions(self.catalog),
+            address_rules=AddressRules(self.catalog),
+            sign_in=sign_in,
+            password_rules=PasswordRules(self.passwords),
+            kept_passwords=KeptPasswords(self.catalog, clock=self.clock),
+            activations=Activations(self.catalog, clock=self.clock),
+            throttle=throttle,
+            factors=factors,
+            factor_proofs=FactorProofs(factors, throttle=throttle, sign_in=sign_in),
             sessions=sessions,
-            tokens=Tokens(self.catalog),
-            grants=Grants(self.catalog),
+            known_devices=KnownDevices(self.catalog, clock=self.clock),
+            tokens=Tokens(self.catalog, clock=self.clock),
+            grants=Grants(self.catalog, reasons=_FACTOR_KEY.reasons, clock=self.clock),
+            duties=Duties.over(
+                self.catalog,
+                CHANGES,
+                self.duties_config,
+                reasons=_FACTOR_KEY.reasons,
+                clock=self.clock,
+            ),
+            saved_searches=SavedSearches(self.catalog, clock=self.clock),
+            trail_exports=TrailExports(self.catalog, clock=self.clock),
+            holds=Holds(self.catalog, clock=self.clock),
             recordings=self.recordings,
             playback=self.playback(),
             warden=self.web_client,
-            trail=TrailReader(self.audit),
+            trail=TrailThroughWarden(self.web_client),
+            trail_key=self.log.verifier_key,
             stores=(self.stores.media,),
+            clock=self.clock,
+            tail_pace=self.tail_pace,
         )
 
     def playback(self) -> Playback:
@@ -340,13 +436,16 @@ class WebVault:
             callee=call.callee,
             agent=call.agent,
             workgroup=call.workgroup,
-            device=self.device.name,
+            device=call.device or self.device.name,
             device_id=self.device.id,
-            pbx_id="4711-0815",
+            pbx_id=call.pbx_id,
             attributes=call.attributes,
+            participants=call.participants,
             streams=tuple(
-                StreamMetadata(label=one.label, codec=one.codec, suite=one.suite)
-                for one in _summary(call)
+                StreamMetadata(label=label, codec=one.codec, suite=one.suite)
+                for label, one in zip(
+                    call.labels or ("agent", "customer"), _summary(call), strict=True
+                )
             ),
         )
         sealed, tokens = self.worker_client.seal_row(
@@ -383,6 +482,17 @@ class WebVault:
         )
 
 
+@cache
+def _empty_databases() -> Mapping[str, bytes]:
+    """Return the files of both databases as migrations leave them, made once."""
+    with tempfile.TemporaryDirectory() as place:
+        for schema, upgrade in (("catalog", upgrade_catalog), ("audit", upgrade_audit)):
+            engine = open_engine(f"sqlite:///{place}", schema=schema)
+            upgrade(engine)
+            engine.dispose()
+        return {file.name: file.read_bytes() for file in Path(place).iterdir()}
+
+
 @contextmanager
 def running(folder: Path, config: WebConfig | None = None) -> Iterator[WebVault]:
     """Give a vault, and stop it at the end."""
@@ -417,7 +527,9 @@ _SUMMARY: Final = (
 
 def _summary(call: Call) -> tuple[StreamStatus, ...]:
     agent, customer = _SUMMARY
-    return agent, replace(customer, suite=call.suite or customer.suite)
+    return replace(agent, codec=call.codec or agent.codec), replace(
+        customer, suite=call.suite or customer.suite
+    )
 
 
 def _blocks(seconds: float) -> Iterator[np.ndarray]:
@@ -433,6 +545,7 @@ def _blocks(seconds: float) -> Iterator[np.ndarray]:
         yield both[:, start : start + RATE_HZ]
 
 
+@lru_cache(maxsize=4)
 def _flac(seconds: float) -> bytes:
     writer = FlacWriter(channels=2)
     for block in _blocks(seconds):

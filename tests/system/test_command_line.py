@@ -160,18 +160,19 @@ class TestWhatIsRefusedAtTheStart:
 
 
 @pytest.mark.xdist_group("system-init")
-@pytest.mark.parametrize("listener", ["web", "forks", "metrics"])
 def test_a_port_that_is_taken_is_named_and_nothing_is_left_running(
-    bare: Installation, listener: str
+    bare: Installation,
 ) -> None:
     bare.said("init", "--yes")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        endpoint = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = bare.run("serve", env={f"CALLVAULT_{listener.upper()}_LISTEN": endpoint})
+    for listener in ("web", "forks", "metrics"):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            endpoint = f"127.0.0.1:{taken.getsockname()[1]}"
+            name = f"CALLVAULT_{listener.upper()}_LISTEN"
+            done = bare.run("serve", env={name: endpoint})
 
-    assert done.returncode == 1
-    assert f"{listener}_listen {endpoint}: Address already in use" in done.stderr
-    assert "Traceback" not in done.stderr
+        assert done.returncode == 1
+        assert f"{listener}_listen {endpoint}: Address already in use" in done.stderr
+        assert "Traceback" not in done.stderr
     # The lock of its warden is free, and so is the lock of its spool.
     assert bare.json("device", "add", "pbx")["token"]
 
@@ -276,6 +277,39 @@ class TestWhileItServes:
         )
 
         assert answer.status_code == 200
+
+    def test_a_token_is_limited_listed_and_revoked(self, site: Site) -> None:
+        made = site.vault.json(
+            "token", "add", "olivia", "--name", "siem", "--permission",
+            "audit:trail:read",
+        )  # fmt: skip
+        site.vault.tokens.append(made["token"])
+        headers = {"Authorization": f"Bearer {made['token']}"}
+        statuses = [
+            site.olivia.get(path, headers=headers).status_code
+            for path in ("/audit/entries", "/audit/export")
+        ]
+        (listed,) = site.vault.json("token", "list", "--user", "olivia")
+        site.vault.said("token", "revoke", made["id"])
+
+        assert [200, 403] == statuses
+        assert ("siem", "audit:trail:read", "127.0.0.1") == (
+            listed["name"],
+            listed["permissions"],
+            listed["from"],
+        )
+        assert 401 == site.olivia.get("/audit/entries", headers=headers).status_code
+
+    def test_a_session_is_listed_and_ended(self, site: Site) -> None:
+        client = site.vault.sign_in("rita")
+        sessions = site.vault.json("sessions", "list", "--user", "rita")
+        newest = sessions[0]
+        site.vault.said("sessions", "end", newest["id"])
+
+        assert ("rita", "bearer", "open", "127.0.0.1", "pwd") == tuple(
+            newest[name] for name in ("user", "kind", "state", "origin", "methods")
+        )
+        assert 401 == client.get("/recordings").status_code
 
     def test_what_is_not_there_is_said_in_one_line(self, site: Site) -> None:
         nobody = site.vault.run("user", "disable", "nobody")

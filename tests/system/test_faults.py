@@ -34,7 +34,8 @@ def run(output: Path, family: str, *options: str) -> tuple[int, str, dict[str, A
 
 @pytest.mark.parametrize(
     "family",
-    ["kill-worker", "kill-supervisor", "kill-both", "power", "syscalls", "store-lies"],
+    # A supervisor killed alone is in tests/system/test_deaths.py.
+    ["kill-worker", "kill-both", "power", "syscalls", "store-lies"],
 )
 def test_a_family_of_faults_costs_no_more_than_is_promised(
     tmp_path: Path, family: str

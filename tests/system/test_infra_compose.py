@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from tests.simulators import radosgw
-from tests.simulators.unit_host import free_port
+from tests.simulators.ports import free_port
 from vault import config
 from vault.core.ids import new_recording_id
 from vault.core.secrets import SecretBytes
@@ -168,7 +168,11 @@ class TestTheSettings:
         told = environment(services)
         wanted = {
             f"{told[name].rpartition(':')[2]}/tcp"
-            for name in ("CALLVAULT_WEB_LISTEN", "CALLVAULT_FORKS_LISTEN")
+            for name in (
+                "CALLVAULT_WEB_LISTEN",
+                "CALLVAULT_FORKS_LISTEN",
+                "CALLVAULT_SIP_LISTEN",
+            )
         } | {f"{told['CALLVAULT_MEDIA_PORTS']}/udp"}
         published = services["callvault"]["ports"]
         exposed = re.findall(r"^EXPOSE (.+)$", text("Dockerfile"), re.MULTILINE)[

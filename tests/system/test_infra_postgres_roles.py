@@ -4,24 +4,48 @@ The schemas are made by their owner, the file is run as an operator would, and t
 the rooms' own functions run under the role of the process that calls them.
 """
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import psycopg
+import pyotp
 import pytest
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Engine
 
+from tests.simulators.passkey_device import PasskeyDevice
+from tests.simulators.people_source import PeopleSource
 from tests.simulators.postgres import throwaway_postgres
 from tests.simulators.trail import ORIGIN, entry, signer
+from vault.access.ceremonies import CeremonyKind
+from vault.access.changes import carry_out
+from vault.access.classes import Demands, RecordingClass
+from vault.access.device_rules import DeviceChange
 from vault.access.devices import Devices
+from vault.access.duties import Duties
+from vault.access.extensions import Extensions
+from vault.access.factor_key import FactorKey
+from vault.access.factors import Factors
 from vault.access.grants import Grants
+from vault.access.group_map import GroupMap
+from vault.access.kept_passwords import KeptPasswords
+from vault.access.known_devices import KnownDevices
+from vault.access.local import LocalPeople
 from vault.access.passwords import PasswordConfig, Passwords
 from vault.access.people import People
-from vault.access.policy import Role, Session, SessionKind, scope_of
+from vault.access.permissions import Permission, Role, ScopeKind
+from vault.access.policy import Session, SessionKind, scope_of
+from vault.access.policy_changes import GiveRight, PutClass, SetWorkgroup
+from vault.access.provider_sessions import ProviderSessions
+from vault.access.provisioning import AccountConfig, Accounts
+from vault.access.rights import HolderKind, NewRight
+from vault.access.second_person import Asked
 from vault.access.sessions import Sessions
 from vault.access.signin import SignIn
+from vault.access.standing import StandingCheck
 from vault.access.tables import METADATA as ACCESS
 from vault.access.throttle import Throttle
 from vault.access.tokens import Tokens
@@ -32,6 +56,7 @@ from vault.audit.schema import upgrade_audit
 from vault.audit.tables import metadata as audit_tables
 from vault.audit.texts import seal_text
 from vault.catalog.envelopes import Envelopes
+from vault.catalog.marks import Holds
 from vault.catalog.recordings import Recordings
 from vault.catalog.rows import Rows
 from vault.catalog.schema import upgrade_catalog
@@ -43,6 +68,8 @@ from vault.core.ids import DeviceId, KeyId, RecordingId, new_recording_id
 from vault.core.secrets import SecretBytes
 from vault.database.engine import open_engine
 from vault.trust.interfaces import IndexToken, SealedRow
+from vault.web.administration import CHANGES
+from vault.web.classifying import ClassifyRecording
 
 ROLES_SQL: Final = Path(__file__).parents[2] / "infra" / "postgres" / "roles.sql"
 PROCESSES: Final = ("warden", "tap", "worker", "web")
@@ -202,7 +229,17 @@ class TestEachProcessCanDoItsWork:
 
         assert RecordingState.CAPTURED is row.state
         agents = Workgroups(installed.engine("tap")).snapshot().agents
-        assert {"sam"} == set(agents)
+        assert "sam" in agents
+        (device,) = Devices(installed.engine("tap")).for_taps()
+        put = Extensions(installed.engine("web")).put
+        for agent in ("ada", "eve"):
+            put("1001", agent=agent, tell=lambda changed: None)
+        table = Extensions(installed.engine("tap")).table()
+        found = table.match("sip:1001@pbx")
+        Extensions(installed.engine("web")).remove("1001", tell=lambda changed: None)
+        assert device.digest is not None
+        assert found is not None
+        assert "eve" == found.agent
 
     def test_the_tap_ships_a_call_that_was_never_opened(
         self, installed: Installation
@@ -245,6 +282,25 @@ class TestEachProcessCanDoItsWork:
         assert ENVELOPE == Envelopes(engine).read(rendered)
         assert b"s" == Rows(engine).sealed([rendered])[rendered].sealed
 
+    def test_web_takes_the_word_of_an_openid_provider(
+        self, installed: Installation, people: Session
+    ) -> None:
+        engine = installed.engine("web")
+        bound = ProviderSessions(engine)
+        opened = bound.bind(
+            Sessions(engine).open(people.user_id, methods=("oidc",)),
+            provider_session="of-the-provider",
+            authenticated_s=0,
+            max_s=3600,
+        )
+        bound.take_once("a-word")
+
+        ended = bound.end(
+            external_id="", provider_session="of-the-provider", source="local"
+        )
+
+        assert [opened.session.id] == [one.id for one in ended]
+
     def test_web_signs_in_finds_grants_and_asks_for_another_format(
         self, installed: Installation, rendered: RecordingId, people: Session
     ) -> None:
@@ -252,7 +308,8 @@ class TestEachProcessCanDoItsWork:
         sessions = Sessions(engine)
         sign_in = SignIn(
             engine,
-            passwords=Passwords(COSTLIER),
+            authenticators=[LocalPeople(engine, Passwords(COSTLIER))],
+            accounts=Accounts(engine, tell=lambda _: None),
             throttle=Throttle(engine),
             sessions=sessions,
         )
@@ -263,7 +320,7 @@ class TestEachProcessCanDoItsWork:
         row = recordings.get(scope_of(session.person), rendered)
         grants.open(session, MediaPart.AUDIO, row)
 
-        assert grants.live(session.id, rendered, MediaPart.AUDIO) is not None
+        assert grants.live(session, MediaPart.AUDIO, row) is not None
         assert recordings.want(rendered, "audio/mp4")
         assert not recordings.want(rendered, "audio/flac")
         assert rendered in [
@@ -273,6 +330,165 @@ class TestEachProcessCanDoItsWork:
         assert ["pbx"] == [one.device.name for one in Devices(engine).list()]
         assert sessions.end(session.id)
 
+    def test_web_keeps_duties_apart(
+        self, installed: Installation, rendered: RecordingId, people: Session
+    ) -> None:
+        engine, me = installed.engine("web"), people.user_id
+        duties, groups = Duties.over(engine, CHANGES), Workgroups(engine).list()
+        new = NewRight(
+            holder_kind=HolderKind.USER,
+            holder=me,
+            permission=Permission.RECORDING_MEDIA_EXPORT,
+            scope_kind=ScopeKind.ALL,
+        )
+        board = RecordingClass(name="board", demands=Demands(approval=True))
+        asked = []
+        for change in (
+            PutClass(new=replace(board, demands=Demands())),
+            PutClass(new=board),
+            ClassifyRecording(recording_id=rendered, class_name="board"),
+            GiveRight(new=new),
+            ClassifyRecording(recording_id=rendered, class_name=None),
+            SetWorkgroup(workgroup_id=groups[0].id, parent_id="", class_name="board"),
+            SetWorkgroup(workgroup_id=groups[0].id, class_name=""),
+        ):
+            done = duties.second_person.run(
+                change, asker=me, tell=lambda _: None, ask=lambda *_: None
+            )
+            if isinstance(done, Asked):
+                asked.append(done.approval.id)
+        duties.approvals.decide(asked[0], by=None, approve=False, tell=lambda _: None)
+        duties.emergencies.open(me, by=people.caller().actor, tell=lambda _: None)
+        duties.emergencies.end(me, tell=lambda _: None)
+        holds = Holds(engine)
+        holds.place(rendered, None, by=people.caller().actor, tell=lambda _: None)
+
+        # For whoever plays it next: what waits here would open it.
+        carry_out(
+            engine,
+            PutClass(new=replace(board, demands=Demands())),
+            by=people.caller().actor,
+            now_ns=time.time_ns(),
+            tell=lambda _: None,
+        )
+
+        assert holds.release(rendered, None, tell=print).held is False
+        assert "board" in [one.name for one in duties.classes.list()]
+
+    def test_web_keeps_second_factors(
+        self, installed: Installation, people: Session
+    ) -> None:
+        engine, person = installed.engine("web"), people.person
+        factors = Factors(
+            engine,
+            key=FactorKey(SecretBytes(b"k" * 32)),
+            origins=["https://vault.test"],
+        )
+        for _ in range(2):
+            app = pyotp.TOTP(factors.totp.begin(person.id, person.name).secret)
+            factors.totp.confirm(person.id, app.now(), tell=print)
+        device = PasskeyDevice(origin="https://vault.test")
+        begun = factors.passkeys.begin_adding(person.id, person.name, "vault.test")
+        added = factors.passkeys.finish_adding(
+            person.id, begun.secret, device.create(begun.options), "key", tell=print
+        )
+        asked = factors.passkeys.begin_proof(CeremonyKind.PASSKEY_SIGN_IN, "vault.test")
+        shown = device.get(asked.options)
+        used = factors.passkeys.finish_proof(
+            CeremonyKind.PASSKEY_SIGN_IN, asked.secret, shown
+        )
+        codes = factors.recovery_codes.renew(person.id, tell=print)
+
+        assert used.user_id == person.id
+        assert factors.totp.spend(person.id, app.at(time.time() + 30))
+        assert factors.check(person.id, codes[0]) == ("otp", "recovery")
+        factors.remove_passkey(person, added.id, tell=print)
+        assert factors.reset(person.id, tell=print).factors == 1
+
+    def test_web_makes_what_a_directory_says_true(
+        self, installed: Installation
+    ) -> None:
+        engine, source = installed.engine("web"), PeopleSource()
+        groups = {"listeners": "supervisor, workgroup:New", "admins": "administrator"}
+        accounts = Accounts(
+            engine,
+            AccountConfig(
+                group_map=GroupMap.parse(groups),
+                max_password_age_s=1,
+                trust_s=900,
+                rechecked=frozenset({"ldap"}),
+            ),
+            tell=lambda _: None,
+        )
+        source.add("ann", "listeners")
+        user_id = accounts.settle(source.people["ann"])
+        Sessions(engine).open(user_id)
+        source.rename("ann", "ann.miller")
+        source.add("ann.miller", "admins", id="id-of-ann")
+        standing = StandingCheck(engine, [source], accounts, every_s=60)
+
+        assert 0 == standing.round()
+        assert "ann.miller" == People(engine).by_id(user_id).name
+        source.people.clear()
+        assert 1 == standing.round()
+
+    def test_web_keeps_passwords(self, installed: Installation) -> None:
+        owner, engine = installed.engine("owner"), installed.engine("web")
+        hashed = Passwords(CHEAP).hash(PASSWORD)
+        user_id = People(owner).add("pat", [], [], hashed).person.id
+        kept = KeptPasswords(engine)
+        for number in range(3):
+            kept.keep(user_id, f"hash-{number}", history=1, must_change=True)
+
+        assert ("hash-2", "hash-1") == kept.hashes(user_id, history=4)
+
+    def test_web_makes_devices_and_holds_them_to_things(
+        self, installed: Installation
+    ) -> None:
+        web, tap = (Devices(installed.engine(one)) for one in ("web", "tap"))
+        added = web.add("of-web", DeviceChange(max_calls=3), ttl_s=60)
+        web.change("of-web", DeviceChange(addresses=("192.0.2.0/24",)))
+        renewed = web.renew("of-web")
+        known = tap.snapshot().by_token(renewed.token)
+        secrets = [one.digest for one in tap.for_taps() if one.device == known]
+        web.revoke("of-web")
+
+        assert known is not None
+        assert (added.device.id, 3) == (known.id, known.max_calls)
+        assert [True] == [one is not None for one in secrets]
+        assert tap.snapshot().by_token(renewed.token) is None
+        with installed.engine("owner").begin() as connection:
+            for table, column in (("device_digest", "device_id"), ("device", "id")):
+                connection.exec_driver_sql(
+                    f"DELETE FROM catalog.{table} WHERE {column} = '{known.id}'"
+                )
+
+    def test_web_locks_and_renews_sessions_and_knows_browsers(
+        self, installed: Installation, people: Session
+    ) -> None:
+        engine = installed.engine("web")
+        sessions, known = Sessions(engine), KnownDevices(engine)
+        opened = sessions.open(people.user_id)
+        assert sessions.lock(opened.session.id)
+        unlocked = sessions.unlock(opened.session.id, methods=("pwd",))
+        renewed = sessions.step_up(unlocked.session.id, methods=("otp",))
+        browser = known.remember(people.user_id)
+
+        assert ("pwd", "otp") == sessions.lookup(renewed.secret).methods
+        assert browser == known.remember(people.user_id, browser)
+        throttle = Throttle(engine)
+        throttle.forgive(throttle.admit("sam", "192.0.2.1", known_device=browser))
+        assert 1 == known.forget(people.user_id)
+
+    def test_the_tap_tells_when_it_heard_a_device(
+        self, installed: Installation, people: Session
+    ) -> None:
+        tap, owner = (Devices(installed.engine(one)) for one in ("tap", "owner"))
+        device = owner.list()[0].device
+        tap.note_uses({device.id: 7_000})
+
+        assert 7_000 == owner.list()[0].used_ns
+
     def test_web_keeps_tokens(self, installed: Installation, people: Session) -> None:
         tokens = Tokens(installed.engine("web"))
         added = tokens.add(people.user_id, "script", ttl_s=60)
@@ -280,7 +496,7 @@ class TestEachProcessCanDoItsWork:
         assert people.user_id == tokens.lookup(added.secret).user_id
         assert tokens.revoke(added.listed.id, user_id=people.user_id)
 
-    def test_the_warden_writes_the_trail_and_web_reads_it(
+    def test_the_warden_writes_the_trail_and_reads_it_for_others(
         self, installed: Installation, tmp_path: Path
     ) -> None:
         log = AuditLog(
@@ -298,7 +514,7 @@ class TestEachProcessCanDoItsWork:
             assert 1 == log.erase_text(1)
         with log.open():
             log.append([entry(2)])
-        reader = TrailReader(installed.engine("web", "audit"))
+        reader = TrailReader(installed.engine("warden", "audit"))
 
         assert 3 == reader.head().size
         assert 3 == len(reader.entries(0, 3))
@@ -329,12 +545,54 @@ DENIED: Final = [
     ("warden", "SELECT id FROM catalog.person"),
     *[(process, "SELECT secret_sha256 FROM catalog.session") for process in ("tap", "worker", "warden")],
     *[(process, "SELECT secret_sha256 FROM catalog.device") for process in ("worker", "warden")],
-    # Web serves people and does not make them.
-    ("web", "UPDATE catalog.person SET disabled = false"),
-    ("web", "INSERT INTO catalog.person_role VALUES ('x', 'officer')"),
-    ("web", "DELETE FROM catalog.person_workgroup"),
-    ("web", "INSERT INTO catalog.person_workgroup VALUES ('x', 'y')"),
-    ("web", "UPDATE catalog.device SET revoked = false"),
+    # With this one speaks SIP as a device.
+    *[(process, "SELECT ha1_md5 FROM catalog.device_digest") for process in ("worker", "warden", "web")],
+    ("tap", "UPDATE catalog.device_digest SET ha1_md5 = 'x'"),
+    # Whose an address is, administrators say on web's pages; a tap reads it.
+    ("tap", "INSERT INTO catalog.extension VALUES ('x', '1', false, '', '')"),
+    ("web", "UPDATE catalog.extension SET pattern = 'x'"),
+    *[(process, "SELECT pattern FROM catalog.extension") for process in ("worker", "warden")],
+    # Groups of directories become roles and workgroups there; nobody's id changes.
+    ("web", "UPDATE catalog.person SET id = 'x'"),
+    ("web", "UPDATE catalog.person SET source = 'local'"),
+    ("web", "DELETE FROM catalog.person"),
+    ("web", "UPDATE catalog.person_role SET role = 'officer'"),
+    ("web", "UPDATE catalog.person_workgroup SET user_id = 'x'"),
+    ("web", "UPDATE catalog.password_history SET password_hash = ''"),
+    *[(process, "SELECT 1 FROM catalog.password_history") for process in ("tap", "worker", "warden")],
+    # Web makes devices and holds them to things; when one was heard, a tap says, and
+    # what one is called stays.
+    ("web", "UPDATE catalog.device SET used_ns = 1"),
+    ("web", "UPDATE catalog.device SET name = 'x'"),
+    ("web", "UPDATE catalog.device SET id = 'x'"),
+    ("web", "DELETE FROM catalog.device"),
+    ("web", "UPDATE catalog.device_digest SET ha1_md5 = 'x'"),
+    ("web", "SELECT ha1_sha256 FROM catalog.device_digest"),
+    *[
+        (process, "UPDATE catalog.device SET allowances = 'plain-rtp'")
+        for process in ("tap", "worker", "warden")
+    ],
+    # Second factors are web's alone, and what they are is never changed.
+    *[
+        (process, f"SELECT * FROM catalog.{table}")
+        for process in ("tap", "worker", "warden")
+        for table in ("totp", "passkey", "recovery_code", "ceremony")
+    ],
+    ("web", "UPDATE catalog.totp SET sealed = 'x'"),
+    ("web", "UPDATE catalog.passkey SET public_key = 'x'"),
+    ("web", "UPDATE catalog.recovery_code SET code_sha256 = 'x'"),
+    ("web", "UPDATE catalog.ceremony SET user_id = NULL"),
+    # Who may do what besides roles is between web and the operator.
+    *[
+        (process, f"SELECT * FROM catalog.{table}")
+        for process in ("tap", "worker", "warden")
+        for table in ("granted_right", "approval", "recording_class")
+    ],
+    ("web", "UPDATE catalog.granted_right SET valid_until_ns = NULL"),
+    ("web", "UPDATE catalog.approval SET requester_id = 'x'"),
+    ("web", "UPDATE catalog.approval SET recording_id = 'x'"),
+    ("tap", "UPDATE catalog.workgroup SET parent_id = NULL"),
+    ("worker", "UPDATE catalog.recording SET class_name = NULL"),
     # States move by who made the thing.
     ("web", "UPDATE catalog.recording SET state = 'failed'"),
     ("web", "UPDATE catalog.recording SET workgroup_id = 'x'"),
@@ -347,17 +605,21 @@ DENIED: Final = [
     ("worker", "UPDATE catalog.stored_object SET sha256 = 'x'"),
     *[(process, "DELETE FROM catalog.recording") for process in PROCESSES],
     # The trail: only the warden writes, and nobody rewrites.
-    *[(process, "SELECT * FROM audit.log_entry") for process in ("tap", "worker")],
+    *[
+        (process, f"SELECT * FROM audit.{table}")
+        for process in ("tap", "worker", "web")
+        for table in sorted({one.name for one in audit_tables.sorted_tables})
+    ],
+    ("web", "SELECT * FROM audit.schema_version"),
     *[
         (process, "INSERT INTO audit.log_checkpoint VALUES (9, 'x')")
         for process in ("tap", "worker", "web")
     ],
     ("web", "UPDATE audit.log_head SET size = 9"),
-    ("web", "SELECT sealed FROM audit.log_text"),
     *[
         (process, f"{verb} audit.{table}{rest}")
         for process in PROCESSES
-        for table in ("log_entry", "log_node", "log_checkpoint")
+        for table in ("log_entry", "log_object", "log_node", "log_checkpoint")
         for verb, rest in (("DELETE FROM", ""), ("TRUNCATE", ""))
     ],
     ("warden", "UPDATE audit.log_entry SET octets = 'x'"),

@@ -11,8 +11,8 @@ ROOT: Final = Path(__file__).parents[2]
 ALERTS: Final = (ROOT / "infra" / "prometheus" / "alerts.yaml").read_text()
 PAGE: Final = (ROOT / "docs" / "reference" / "metrics-and-health.md").read_text()
 CODE: Final = "".join(
-    (ROOT / "vault" / "serving" / name).read_text()
-    for name in ("metrics.py", "tap_metrics.py")
+    path.read_text()
+    for path in sorted((ROOT / "vault" / "serving").glob("*metrics.py"))
 )
 METRIC: Final = re.compile(r"\bcallvault_[a-z_]+")
 

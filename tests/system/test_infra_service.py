@@ -13,11 +13,11 @@ from typing import Final
 import httpx
 import pytest
 
+from tests.simulators.ports import free_port
 from tests.simulators.service_sandbox import Sandbox
 from tests.simulators.unit_host import (
     ANY_UID,
     UnitHost,
-    free_port,
     signed_in,
     unit_host,
 )
@@ -42,6 +42,7 @@ class Service:
             "CALLVAULT_WEB_LISTEN": self.web,
             "CALLVAULT_FORKS_LISTEN": self.forks,
             "CALLVAULT_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
+            "CALLVAULT_SIP_LISTEN": f"127.0.0.1:{free_port()}",
             "CALLVAULT_MEDIA_PORTS": "41000-41999",
             "CALLVAULT_KEYRING_MEMORY_MIB": "19",
             "CALLVAULT_PASSWORD_MEMORY_MIB": "8",
@@ -112,6 +113,7 @@ def test_a_call_is_recorded_rendered_and_played_inside_the_unit(
     assert "Operation not permitted" not in host.log("serve")
     assert "Traceback" not in host.log("serve")
     assert "same user" not in host.log("serve"), "it could not hide its memory"
+    assert "confined" not in host.log("serve"), "Landlock is out of reach"
     assert {"run", "spool", "objects", "keys"} <= {
         p.name for p in service.state.iterdir()
     }

@@ -18,9 +18,10 @@ import psycopg
 import pytest
 
 from tests.simulators import radosgw
+from tests.simulators.ports import free_port
 from tests.simulators.postgres import throwaway_postgres
 from tests.simulators.service_sandbox import Sandbox
-from tests.simulators.unit_host import UnitHost, free_port, signed_in, unit_host
+from tests.simulators.unit_host import UnitHost, signed_in, unit_host
 
 INFRA: Final = Path(__file__).parents[2] / "infra"
 DROP_IN: Final = INFRA / "systemd" / "callvault-.service.d" / "hardening.conf"
@@ -28,7 +29,11 @@ GID: Final = 61980
 UIDS: Final = {"warden": 61981, "tap": 61982, "worker": 61983, "web": 61984}
 PASSWORD: Final = "correct horse battery"
 # What of the installation each process gets; moved, not copied, where it is secret.
-MOVED: Final = {"tap": ("tap/manifest.key",), "worker": ("worker/addendum.key",)}
+MOVED: Final = {
+    "tap": ("tap/manifest.key",),
+    "worker": ("worker/addendum.key",),
+    "web": ("web/factor.key",),
+}
 COPIED: Final = {
     "tap": ("keys/roster.json", "keys/roster.pub"),
     "worker": ("keys/roster.json", "keys/roster.pub"),
@@ -77,6 +82,7 @@ class Site:
             "CALLVAULT_OBJECTS_SECRET_KEY_FILE": str(self.secrets[name] / "s3.secret"),
             "CALLVAULT_WEB_LISTEN": self.web,
             "CALLVAULT_FORKS_LISTEN": self.forks,
+            "CALLVAULT_SIP_LISTEN": "off",
             "CALLVAULT_MEDIA_PORTS": "42000-42999",
             "CALLVAULT_KEYRING_MEMORY_MIB": "19",
             "CALLVAULT_PASSWORD_MEMORY_MIB": "8",
@@ -193,6 +199,7 @@ def test_a_call_goes_all_the_way_through_four_users(site: Site) -> None:
     assert not list(site.state["warden"].glob("*/*.key")), "a signer's key was left"
     for name in ("web", "worker", "tap", "warden"):
         assert "Traceback" not in host.log(name)
+        assert "confined" not in host.log(name), "Landlock is out of reach"
     entries = export(site)
     vias = {entry["via"] for entry in entries if entry.get("recording") == call["id"]}
     assert {"tap", "worker", "web"} <= vias

@@ -74,6 +74,7 @@ def test_what_only_one_side_knows_is_told_and_fails(
     assert (1, False) == (status, found["complete"])
     assert ["never-recorded"] == [one["call_id"] for one in found["not_recorded"]]
     assert [6] == found["unreadable_lines"]
+    assert [6] == [one["line"] for one in found["unreadable"]]
     assert {unnamed.id: ["duration"]} == differ
     assert there.isdisjoint({named.id, unnamed.id})
 

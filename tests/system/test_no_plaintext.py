@@ -126,7 +126,8 @@ def test_nothing_of_a_call_lies_open_when_it_was_played(
 ) -> None:
     files = _files(secretive)
 
-    assert {"catalog.sqlite", "catalog.sqlite-wal", "audit.sqlite"} <= files.keys()
+    databases = {"catalog/catalog.sqlite", "catalog/catalog.sqlite-wal"}
+    assert databases | {"audit/audit.sqlite"} <= files.keys()
     assert f"objects/media/{heard.id}/rendition/0001" in files
     assert len(files["log"]) > 1000
     assert _found(files, _needles(secretive, heard)) == set()

@@ -126,7 +126,7 @@ def test_a_killed_warden_means_no_octet_until_serve_has_another(
 def test_a_log_that_cannot_be_written_means_no_octet(
     troubled: Site, heard: Heard
 ) -> None:
-    audit = troubled.vault.folder / "audit.sqlite"
+    audit = troubled.vault.folder / "audit" / "audit.sqlite"
     with _call_in_progress(troubled) as call, _locked(audit):
         _assert_refused(troubled, heard)
         ready = troubled.vault.is_ready()
@@ -142,7 +142,7 @@ def test_a_key_that_web_holds_already_is_of_no_use_without_a_log(
     path = f"/recordings/{heard.id}/audio"
     assert troubled.sam.get(path).status_code == 200
 
-    with _locked(troubled.vault.folder / "audit.sqlite"):
+    with _locked(troubled.vault.folder / "audit" / "audit.sqlite"):
         # Within the two seconds for which the last append vouches.
         until(lambda: not troubled.vault.is_ready(), "readyz says so")
         _assert_refused(troubled, heard)
@@ -151,7 +151,7 @@ def test_a_key_that_web_holds_already_is_of_no_use_without_a_log(
 
 
 def test_a_catalog_that_is_locked_stops_no_call(troubled: Site, heard: Heard) -> None:
-    with _locked(troubled.vault.folder / "catalog.sqlite"):
+    with _locked(troubled.vault.folder / "catalog" / "catalog.sqlite"):
         call = troubled.pbx.place(seconds=1.5, workgroup="Claims")
 
     _assert_whole(troubled, call)

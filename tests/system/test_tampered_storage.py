@@ -116,7 +116,7 @@ def test_swapped_envelopes_open_neither_recording(
 ) -> None:
     one, other = next(long_calls), next(long_calls)
     with closing(
-        sqlite3.connect(site.vault.folder / "catalog.sqlite", timeout=30)
+        sqlite3.connect(site.vault.folder / "catalog" / "catalog.sqlite", timeout=30)
     ) as db:
         envelopes = dict(db.execute("SELECT recording_id, octets FROM envelope"))
         for id, octets in (

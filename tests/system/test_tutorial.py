@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from tests.simulators.hearing import RATE_HZ, decoded, tone_hz
-from tests.simulators.installation import END_STATES, ROOT, free_port, until
+from tests.simulators.installation import END_STATES, ROOT, until
+from tests.simulators.ports import free_port
 
 pytestmark = [
     pytest.mark.network,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from vault import config
+from vault.access.permissions import Role
 from vault.core.errors import ConfigurationError
 
 
@@ -15,8 +16,6 @@ def _no_settings_of_this_machine(
     for name in list(config.os.environ):
         if name.startswith(config.PREFIX) or name == "CREDENTIALS_DIRECTORY":
             monkeypatch.delenv(name)
-    for name in config._FROM_SERVICE_MANAGER:
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CALLVAULT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
 
@@ -38,6 +37,9 @@ class TestLoad:
         )
 
         assert all(listener.is_loopback for listener in listeners)
+
+    def test_passwords_do_not_grow_old_by_themselves(self) -> None:
+        assert config.load().password_max_age_days == 0
 
     def test_the_environment_wins_over_the_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -195,6 +197,224 @@ class TestPassphrase:
             config.passphrase(config.load())
 
 
+class TestSip:
+    def test_by_default_it_listens_here_and_nobody_has_asked_for_it(self) -> None:
+        settings = config.load()
+
+        assert "127.0.0.1:5060" == str(settings.sip_listen)
+        assert not settings.sip_listen_is_meant
+
+    def test_what_is_written_is_meant_even_where_it_is_the_default(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CALLVAULT_SIP_LISTEN", "127.0.0.1:5060")
+
+        assert config.load().sip_listen_is_meant
+
+    def test_prefixes_come_from_the_environment_and_from_the_file_alike(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written(tmp_path, 'sip_allow = ["10.0.0.0/8", "::1"]\n')
+        monkeypatch.setenv("CALLVAULT_SIP_DENY", "10.1.0.0/16,192.0.2.1")
+        settings = config.load()
+
+        assert ("10.0.0.0/8", "::1/128") == settings.sip_allow
+        assert ("10.1.0.0/16", "192.0.2.1/32") == settings.sip_deny
+
+    @pytest.mark.parametrize(
+        ("name", "value", "said"),
+        [
+            ("SIP_LISTEN", "tls:127.0.0.1:5061", "sip_tls_cert"),
+            ("SIP_LISTEN", "sip.example.net:5060", "udp:, tcp: or tls:"),
+            ("SIP_ALLOW", "10.1.2.3/8", "not an address or prefix"),
+            ("SIP_TLS_CERT", "/etc/cert.pem", "go together"),
+            ("DRAIN_S", "-1", "greater than or equal to 0"),
+            ("WEB_ORIGIN", "https://vault.example/path", "an origin ends with"),
+            ("WEB_ORIGIN", "vault.example", "write it as https://host"),
+            ("OIDC_ISSUER", "https://login.example", "needs oidc_client_id"),
+        ],
+    )
+    def test_what_cannot_work_stops_the_process(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+    ) -> None:
+        monkeypatch.setenv(f"CALLVAULT_{name}", value)
+
+        with pytest.raises(ConfigurationError, match=said):
+            config.load()
+
+
+class TestPublicOrigin:
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            ({}, "http://127.0.0.1:8080"),
+            ({"WEB_LISTEN": "[::1]:80"}, "http://[::1]"),
+            ({"WEB_LISTEN": "127.0.0.1:0"}, None),
+            ({"TLS_CERT": "/c", "TLS_KEY": "/k"}, "https://127.0.0.1:8080"),
+            (
+                {"TLS_CERT": "/c", "TLS_KEY": "/k", "WEB_LISTEN": "0.0.0.0:8443"},
+                None,
+            ),
+            ({"WEB_ORIGIN": "https://Vault.example:443"}, "https://vault.example"),
+        ],
+    )
+    def test_is_guessed_on_loopback_alone(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        settings: dict[str, str],
+        expected: str | None,
+    ) -> None:
+        for name, value in settings.items():
+            monkeypatch.setenv(f"CALLVAULT_{name}", value)
+
+        assert expected == config.load().public_origin
+
+    def test_signing_in_elsewhere_needs_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        beyond = {
+            "TLS_CERT": "/c",
+            "TLS_KEY": "/k",
+            "WEB_LISTEN": "0.0.0.0:8443",
+            "OIDC_ISSUER": "https://login.example",
+            "OIDC_CLIENT_ID": "callvault",
+        }
+        for name, value in beyond.items():
+            monkeypatch.setenv(f"CALLVAULT_{name}", value)
+
+        with pytest.raises(ConfigurationError, match="needs web_origin"):
+            config.load()
+
+
+DIRECTORY = {
+    "LDAP_URL": "ldaps://ldap.example.org, ldap://[2001:db8::1]:1389",
+    "LDAP_BASE": "ou=people,dc=example,dc=org",
+    "LDAP_BIND_DN": "cn=callvault,dc=example,dc=org",
+    "LDAP_BIND_PASSWORD_FILE": "/etc/callvault/ldap-password",
+}
+
+
+class TestSecondFactors:
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            ({}, {"http://127.0.0.1:8080", "http://localhost:8080"}),
+            (
+                {"WEB_ORIGIN": "https://vault.example"},
+                {"https://vault.example", "http://localhost:8080"},
+            ),
+            ({"TLS_CERT": "/c", "TLS_KEY": "/k", "WEB_LISTEN": "0.0.0.0:443"}, set()),
+        ],
+    )
+    def test_passkeys_belong_to_the_address_that_is_set_and_to_this_machine(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        settings: dict[str, str],
+        expected: set[str],
+    ) -> None:
+        for name, value in settings.items():
+            monkeypatch.setenv(f"CALLVAULT_{name}", value)
+
+        assert expected == set(config.load().passkey_origins)
+
+    def test_roles_are_words_with_commas(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CALLVAULT_SECOND_FACTOR_ROLES", "officer, administrator")
+
+        assert (Role.OFFICER, Role.ADMINISTRATOR) == config.load().second_factor_roles
+
+    def test_a_role_that_is_none_stops_the_process(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CALLVAULT_SECOND_FACTOR_ROLES", "officer, emperor")
+
+        with pytest.raises(ConfigurationError, match="second_factor_roles"):
+            config.load()
+
+
+class TestSources:
+    def test_servers_and_order_are_words_with_commas(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in DIRECTORY.items():
+            monkeypatch.setenv(f"CALLVAULT_{name}", value)
+        monkeypatch.setenv("CALLVAULT_SIGN_IN_ORDER", "ldap, plugin:x-1, local")
+        settings = config.load()
+
+        assert ("ldap", "plugin:x-1", "local") == settings.sign_in_order
+        assert 2 == len(settings.ldap_url)
+
+    def test_tables_come_from_the_file(self, tmp_path: Path) -> None:
+        written(
+            tmp_path,
+            """
+            [group_map]
+            "cn=listeners,dc=example,dc=org" = "supervisor, workgroup:Claims"
+            [plugins.htpasswd]
+            file = "/srv/people"
+            """,
+        )
+        settings = config.load()
+
+        assert {"htpasswd": {"file": "/srv/people"}} == settings.plugins
+        assert ["cn=listeners,dc=example,dc=org"] == [*settings.group_map]
+
+    @pytest.mark.parametrize(
+        ("changed", "said"),
+        [
+            ({"LDAP_URL": "http://ldap.example.org"}, "ldap_url"),
+            ({"LDAP_URL": "ldaps://ldap.example.org/dc=x"}, "ldap_url"),
+            ({"LDAP_URL": "ldaps://cn:secret@ldap.example.org"}, "ldap_url"),
+            ({"LDAP_URL": "ldaps://ldap.example.org:x"}, "ldap_url"),
+            ({"LDAP_START_TLS": "false"}, "in the clear"),
+            ({"LDAP_BASE": ""}, "ldap_base"),
+            ({"LDAP_BIND_DN": ""}, "go together"),
+            ({"LDAP_DIRECT_BIND": "uid={name}"}, "not both"),
+            ({"LDAP_USER_FILTER": "objectClass=*"}, "ldap_user_filter"),
+            ({"LDAP_NAME_ATTRIBUTE": "uid=*)(x"}, "ldap_name_attribute"),
+            ({"LDAP_TRUST_S": "60"}, "ldap_trust_s"),
+            ({"SIGN_IN_ORDER": "local"}, "does not name ldap"),
+            ({"SIGN_IN_ORDER": "ldap,ldap"}, "twice"),
+            ({"SIGN_IN_ORDER": "ldap,radius"}, "no source"),
+            ({"SIGN_IN_ORDER": "ldap,plugin:../x"}, "no source"),
+            ({"LDAP_URL": "", "SIGN_IN_ORDER": "ldap"}, "set ldap_url"),
+            ({"GROUP_MAP": '{"x": "emperor"}'}, "emperor"),
+        ],
+        ids=str,
+    )
+    def test_what_cannot_be_meant_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], said: str
+    ) -> None:
+        for name, value in (DIRECTORY | changed).items():
+            monkeypatch.setenv(f"CALLVAULT_{name}", value)
+
+        with pytest.raises(ConfigurationError, match=said) as caught:
+            config.load()
+        assert "secret" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("template", "order", "said"),
+        [
+            ("uid=ann,dc=x", "local,ldap", "once"),
+            ("{name}{name}", "local,ldap", "once"),
+            ("{name}@example.org", "ldap,local", "the last"),
+        ],
+    )
+    def test_a_direct_bind_has_its_own_conditions(
+        self, monkeypatch: pytest.MonkeyPatch, template: str, order: str, said: str
+    ) -> None:
+        direct = {
+            "LDAP_URL": "ldaps://ldap.example.org",
+            "LDAP_BASE": "dc=x",
+            "LDAP_DIRECT_BIND": template,
+            "SIGN_IN_ORDER": order,
+        }
+        for name, value in direct.items():
+            monkeypatch.setenv(f"CALLVAULT_{name}", value)
+
+        with pytest.raises(ConfigurationError, match=said):
+            config.load()
+
+
 class TestReference:
     def test_every_setting_has_a_line_in_the_reference(self) -> None:
         page = Path(__file__).resolve().parents[2] / "docs/reference/configuration.md"
@@ -205,67 +425,3 @@ class TestReference:
         ]
 
         assert missing == []
-
-
-class TestTheServiceManager:
-    def test_without_one_there_is_nothing(self) -> None:
-        assert config.ServiceManager() == config.service_manager()
-
-    def test_what_it_says_is_heard_once_and_hidden_from_children(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        own = str(config.os.getpid())
-        for name, value in {
-            "NOTIFY_SOCKET": "@systemd",
-            "WATCHDOG_USEC": "30000000",
-            "WATCHDOG_PID": own,
-            "FDSTORE": "512",
-            "LISTEN_PID": own,
-            "LISTEN_FDS": "3",
-            "LISTEN_FDNAMES": "one:one:other",
-        }.items():
-            monkeypatch.setenv(name, value)
-
-        heard, again = config.service_manager(), config.service_manager()
-
-        expected = config.ServiceManager(
-            notify="@systemd",
-            keeps=512,
-            watchdog_s=30.0,
-            descriptors=(3, 4, 5),
-            names=("one", "one", "other"),
-        )
-        assert (expected, config.ServiceManager()) == (heard, again)
-
-    @pytest.mark.parametrize("pid", ["", "1", "x"])
-    def test_what_is_meant_for_another_process_is_not_taken(
-        self, monkeypatch: pytest.MonkeyPatch, pid: str
-    ) -> None:
-        monkeypatch.setenv("LISTEN_PID", pid)
-        monkeypatch.setenv("LISTEN_FDS", "1")
-        monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
-        monkeypatch.setenv("WATCHDOG_USEC", "5000000")
-        monkeypatch.setenv("WATCHDOG_PID", "1")
-
-        heard = config.service_manager()
-
-        assert ((), None) == (heard.descriptors, heard.watchdog_s)
-
-    @pytest.mark.parametrize("count", ["-1", "x", "", "99999999999999999999", "1e3"])
-    def test_nonsense_is_nothing(
-        self, monkeypatch: pytest.MonkeyPatch, count: str
-    ) -> None:
-        monkeypatch.setenv("LISTEN_PID", str(config.os.getpid()))
-        monkeypatch.setenv("LISTEN_FDS", count)
-        monkeypatch.setenv("NOTIFY_SOCKET", "relative/path")
-
-        assert config.ServiceManager() == config.service_manager()
-
-    def test_names_that_do_not_fit_are_unknown(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("LISTEN_PID", str(config.os.getpid()))
-        monkeypatch.setenv("LISTEN_FDS", "2")
-        monkeypatch.setenv("LISTEN_FDNAMES", "one")
-
-        assert ("unknown", "unknown") == config.service_manager().names

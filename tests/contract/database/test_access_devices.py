@@ -1,10 +1,17 @@
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, delete, select, update
 
-from vault.access.devices import Devices
-from vault.access.tables import DEVICE
-from vault.core.errors import ConflictError, InvalidInputError, NotFoundError
-from vault.core.flow import NOTHING_ALLOWED, Allowance
+from vault.access.credentials import digest_secrets
+from vault.access.devices import DeviceChange, Devices
+from vault.access.tables import DEVICE, DEVICE_DIGEST
+from vault.core.errors import (
+    AuditUnavailableError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+)
+from vault.core.flow import NOTHING_ALLOWED, Allowance, Device
+from vault.core.ids import DeviceId
 from vault.database.engine import reading, transaction
 
 EVERYTHING = frozenset(Allowance)
@@ -55,6 +62,21 @@ def test_a_name_is_given_once(devices: Devices) -> None:
 
     with pytest.raises(ConflictError):
         devices.add("SBC-1")
+
+
+def test_a_device_that_the_trail_was_not_told_of_is_none(devices: Devices) -> None:
+    told: list[Device] = []
+
+    def away(device: Device) -> None:
+        told.append(device)
+        raise AuditUnavailableError("away")
+
+    with pytest.raises(AuditUnavailableError):
+        devices.add("sbc-1", tell=away)
+
+    assert ["sbc-1"] == [one.name for one in told]
+    assert () == devices.list()
+    assert "sbc-1" == devices.add("sbc-1").device.name
 
 
 @pytest.mark.parametrize("name", ["nothing", "", "\0", "\ud800"])
@@ -116,3 +138,121 @@ def test_an_allowance_of_a_newer_version_allows_nothing_here(
 def test_an_address_that_is_none_is_refused(devices: Devices, address: str) -> None:
     with pytest.raises(InvalidInputError):
         devices.add("sbc", media_advertise=address)
+
+
+class TestSip:
+    def test_only_a_tap_is_told_what_answers_are_checked_with(
+        self, devices: Devices
+    ) -> None:
+        added = devices.add("sbc-1")
+        digest = digest_secrets("sbc-1", added.token)
+
+        assert [digest] == [one.digest for one in devices.for_taps()]
+        assert [None] == [one.digest for one in devices.list()]
+        assert digest.sha256 not in repr(devices.for_taps())
+
+    def test_a_device_of_before_sip_has_no_password_until_it_is_renewed(
+        self, devices: Devices, catalog_engine: Engine
+    ) -> None:
+        added = devices.add("sbc-1")
+        with transaction(catalog_engine) as connection:
+            connection.execute(delete(DEVICE_DIGEST))
+        before = devices.for_taps()
+        renewed = devices.renew("SBC-1")
+        (after,) = devices.for_taps()
+
+        assert [None] == [one.digest for one in before]
+        assert digest_secrets("sbc-1", renewed.token) == after.digest
+        assert added.device == renewed.device == after.device
+        assert devices.snapshot().by_token(added.token) is None
+        assert added.device == devices.snapshot().by_token(renewed.token)
+
+    def test_a_revoked_device_keeps_no_password_and_gets_none(
+        self, devices: Devices
+    ) -> None:
+        devices.add("sbc-1")
+        devices.revoke("sbc-1")
+
+        assert [(True, None)] == [
+            (one.revoked, one.digest) for one in devices.for_taps()
+        ]
+        with pytest.raises(ConflictError):
+            devices.renew("sbc-1")
+        with pytest.raises(NotFoundError):
+            devices.renew("nothing")
+
+    def test_what_a_device_is_held_to_is_kept(self, devices: Devices) -> None:
+        change = DeviceChange(
+            addresses=("192.0.2.0/24", "2001:db8::/32"),
+            media_addresses=("198.51.100.7",),
+            certificates=("ab" * 32, "cd" * 32),
+            max_calls=200,
+            allowances=frozenset({Allowance.SIP_BY_ADDRESS}),
+        )
+        added = devices.add("sbc-1", change)
+        (listed,) = devices.list()
+
+        assert added.device == listed.device
+        assert ("192.0.2.0/24", "2001:db8::/32") == listed.device.addresses
+        assert ("198.51.100.7/32",) == listed.device.media_addresses
+        assert ("ab" * 32, "cd" * 32) == listed.certificates
+        assert 200 == listed.device.max_calls
+
+    def test_a_change_says_what_was_and_what_is(self, devices: Devices) -> None:
+        before = devices.add("sbc-1").device
+        change = DeviceChange(addresses=("192.0.2.7",), max_calls=5)
+        seen = devices.preview("sbc-1", change)
+        untouched = devices.list()[0].device
+        between = devices.change("sbc-1", change, grants=False)
+        done = devices.change("sbc-1", change)
+
+        assert before == seen.before.device == untouched == between.before.device
+        assert seen.after == between.after == done.after == devices.list()[0]
+        assert ("192.0.2.7/32",) == done.after.device.addresses
+
+    def test_a_certificate_is_one_living_device_s(self, devices: Devices) -> None:
+        pinned = DeviceChange(certificates=("ab" * 32,))
+        devices.add("sbc-1", pinned)
+        devices.add("sbc-2")
+        with pytest.raises(ConflictError):
+            devices.add("sbc-3", pinned)
+        with pytest.raises(ConflictError):
+            devices.change("sbc-2", pinned)
+        devices.change("sbc-1", pinned)
+        devices.revoke("sbc-1")
+
+        assert ("ab" * 32,) == devices.change("sbc-2", pinned).after.certificates
+
+    @pytest.mark.parametrize("name", ["nothing", "", "\0", "\ud800"])
+    def test_nobody_is_not_changed(self, devices: Devices, name: str) -> None:
+        with pytest.raises(NotFoundError):
+            devices.change(name, DeviceChange(max_calls=1))
+        with pytest.raises(NotFoundError):
+            devices.preview(name, DeviceChange())
+
+
+def test_a_token_may_have_an_end_and_a_new_one_has_its_own(
+    catalog_engine: Engine,
+) -> None:
+    devices = Devices(catalog_engine, clock=lambda: 1_000)
+    devices.add("sbc-1", ttl_s=60)
+    first = devices.list()[0].expires_ns
+    devices.renew("sbc-1", ttl_s=120)
+    second = devices.list()[0].expires_ns
+    devices.renew("sbc-1")
+
+    assert (60_000_001_000, 120_000_001_000, None) == (
+        first,
+        second,
+        devices.list()[0].expires_ns,
+    )
+    with pytest.raises(InvalidInputError):
+        devices.add("sbc-2", ttl_s=0)
+
+
+def test_the_last_use_is_listed_and_not_in_what_taps_compare(devices: Devices) -> None:
+    added = devices.add("sbc-1")
+    devices.note_uses({added.device.id: 7_000, DeviceId("gone"): 8_000})
+
+    assert [7_000] == [one.used_ns for one in devices.list()]
+    assert [None] == [one.used_ns for one in devices.for_taps()]

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pytest
@@ -6,13 +6,20 @@ from sqlalchemy import Engine, select, update
 
 from vault.access.grants import Grants
 from vault.access.people import People
-from vault.access.policy import Person, Role, Session
+from vault.access.permissions import Role
+from vault.access.policy import Person, Session
 from vault.access.sessions import SessionConfig, Sessions
 from vault.access.tables import MEDIA_GRANT, PERSON
 from vault.access.tokens import Tokens
 from vault.core.errors import NotFoundError, NotReadyError
 from vault.core.flow import MediaPart, RecordingState
-from vault.core.ids import GrantId, RecordingId, WorkgroupId, new_recording_id
+from vault.core.ids import (
+    GrantId,
+    RecordingId,
+    UserId,
+    WorkgroupId,
+    new_recording_id,
+)
 from vault.database.engine import reading, transaction
 
 
@@ -29,6 +36,8 @@ class Recording:
     id: RecordingId
     workgroup_id: WorkgroupId | None
     state: RecordingState = RecordingState.READY
+    agent_id: UserId | None = None
+    class_name: str | None = None
 
 
 @pytest.fixture
@@ -65,7 +74,7 @@ def test_a_grant_is_found_by_session_recording_and_part(
     grant = grants.open(
         session, MediaPart.AUDIO, recording, origin="192.0.2.1", reason="complaint"
     )
-    found = grants.live(session.id, recording.id, MediaPart.AUDIO)
+    found = grants.live(session, MediaPart.AUDIO, recording)
 
     assert found is not None
     assert (grant.id, grant.caller, grant.right, "") == (
@@ -75,9 +84,12 @@ def test_a_grant_is_found_by_session_recording_and_part(
         found.reason,
     )
     assert grant.reason == "complaint"
-    assert grants.live("other", recording.id, MediaPart.AUDIO) is None
-    assert grants.live(session.id, new_recording_id(), MediaPart.AUDIO) is None
-    assert grants.live(session.id, recording.id, MediaPart.CAPTURE) is None
+    assert grants.live(replace(session, id="other"), MediaPart.AUDIO, recording) is None
+    assert (
+        grants.live(session, MediaPart.AUDIO, replace(recording, id=new_recording_id()))
+        is None
+    )
+    assert grants.live(session, MediaPart.CAPTURE, recording) is None
 
 
 def test_a_grant_ends_five_minutes_after_its_last_use(
@@ -86,10 +98,10 @@ def test_a_grant_ends_five_minutes_after_its_last_use(
     grants.open(session, MediaPart.AUDIO, recording)
     for _ in range(2):
         clock.advance(299)
-        assert grants.live(session.id, recording.id, MediaPart.AUDIO) is not None
+        assert grants.live(session, MediaPart.AUDIO, recording) is not None
     clock.advance(300)
 
-    assert grants.live(session.id, recording.id, MediaPart.AUDIO) is None
+    assert grants.live(session, MediaPart.AUDIO, recording) is None
 
 
 def test_no_use_carries_a_grant_past_its_session(
@@ -98,12 +110,12 @@ def test_no_use_carries_a_grant_past_its_session(
     grants.open(session, MediaPart.AUDIO, recording)
     for _ in range(4):
         clock.advance(240)
-        found = grants.live(session.id, recording.id, MediaPart.AUDIO)
+        found = grants.live(session, MediaPart.AUDIO, recording)
         assert found is not None
         assert found.expires_ns <= session.expires_ns
     clock.advance(40)
 
-    assert grants.live(session.id, recording.id, MediaPart.AUDIO) is None
+    assert grants.live(session, MediaPart.AUDIO, recording) is None
 
 
 def test_a_grant_ends_with_its_session(
@@ -112,7 +124,7 @@ def test_a_grant_ends_with_its_session(
     grants.open(session, MediaPart.AUDIO, recording)
     sessions.end(session.id)
 
-    assert grants.live(session.id, recording.id, MediaPart.AUDIO) is None
+    assert grants.live(session, MediaPart.AUDIO, recording) is None
 
 
 def test_a_grant_ends_with_its_token(
@@ -127,9 +139,9 @@ def test_a_grant_ends_with_its_token(
     session = tokens.lookup(added.secret)
     grants.open(session, MediaPart.AUDIO, recording)
 
-    assert grants.live(session.id, recording.id, MediaPart.AUDIO) is not None
+    assert grants.live(session, MediaPart.AUDIO, recording) is not None
     tokens.revoke(added.listed.id)
-    assert grants.live(session.id, recording.id, MediaPart.AUDIO) is None
+    assert grants.live(session, MediaPart.AUDIO, recording) is None
 
 
 def test_a_grant_ends_with_the_account(
@@ -149,7 +161,7 @@ def test_a_grant_of_a_disabled_person_is_dead_even_if_its_row_survived(
     with transaction(catalog_engine) as connection:
         connection.execute(update(PERSON).values(disabled=True))
 
-    assert grants.live(session.id, recording.id, MediaPart.AUDIO) is None
+    assert grants.live(session, MediaPart.AUDIO, recording) is None
 
 
 def test_opening_again_replaces_the_grant(
@@ -170,7 +182,7 @@ def test_an_ended_grant_is_over(
     grants.end(grant.id)
     grants.end(GrantId("missing"))
 
-    assert grants.live(session.id, recording.id, MediaPart.AUDIO) is None
+    assert grants.live(session, MediaPart.AUDIO, recording) is None
 
 
 def test_what_the_policy_refuses_is_not_kept(

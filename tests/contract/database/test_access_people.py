@@ -1,14 +1,18 @@
 import pytest
 from sqlalchemy import Engine
 
+from vault.access.activations import begin
+from vault.access.held_factors import HeldFactors
 from vault.access.people import People
-from vault.access.policy import Person, Role
+from vault.access.permissions import Role
+from vault.access.policy import Person
 from vault.access.sessions import Sessions
 from vault.access.tokens import Tokens
 from vault.access.workgroups import DEFAULT_WORKGROUP, Workgroups
 from vault.core.clock import Clock
 from vault.core.errors import ConflictError, InvalidInputError, NotFoundError
 from vault.core.ids import UserId
+from vault.database.engine import transaction
 
 
 @pytest.fixture
@@ -42,6 +46,25 @@ class TestAdd:
         )
 
         assert len(added.person.workgroups) == 1
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("Slaes", "no workgroup Slaes: do you mean Sales?"),
+            ("Zoo", "no workgroup Zoo$"),
+            ("a\0b", "printable"),
+            ("x" * 65, "printable"),
+        ],
+    )
+    def test_a_workgroup_that_must_be_there_is_found_in_any_spelling(
+        self, catalog_engine: Engine, alice: Person, name: str, said: str
+    ) -> None:
+        workgroups = Workgroups(catalog_engine)
+        workgroups.insist_on(["SALES ", "default"])
+
+        assert alice.workgroups
+        with pytest.raises(InvalidInputError, match=said):
+            workgroups.insist_on(["sales", name])
 
     def test_several_roles_are_kept(self, people: People) -> None:
         added = people.add("carl", [Role.OFFICER, Role.SUPERVISOR], [], "hash")
@@ -110,15 +133,6 @@ class TestDisable:
         )
         assert ((), ()) == (sessions.list(alice.id), tokens.list(alice.id))
 
-    def test_a_new_password_ends_the_sessions_of_the_old_one(
-        self, people: People, catalog_engine: Engine, alice: Person, clock: Clock
-    ) -> None:
-        sessions = Sessions(catalog_engine, clock=clock)
-        sessions.open(alice.id)
-
-        assert people.set_password(alice.id, "another").sessions_ended == 1
-        assert () == sessions.list(alice.id)
-
 
 class TestLookUp:
     def test_the_list_is_by_name_and_holds_everybody(self, people: People) -> None:
@@ -136,6 +150,26 @@ class TestLookUp:
     def test_an_unknown_id_is_not_found(self, people: People) -> None:
         with pytest.raises(NotFoundError):
             people.by_id(UserId("nobody"))
+
+
+class TestIds:
+    @pytest.mark.parametrize("bad", ["\0", "\ud800", ""])
+    def test_what_no_database_can_hold_is_nobodys_id(
+        self, catalog_engine: Engine, people: People, bad: str
+    ) -> None:
+        def begun() -> None:
+            with transaction(catalog_engine) as connection:
+                begin(connection, UserId(bad), b"", now_ns=1)
+
+        for what in (
+            begun,
+            lambda: people.by_id(UserId(bad)),
+            lambda: people.change(UserId(bad), roles=[]),
+            lambda: people.disable(UserId(bad)),
+            lambda: HeldFactors(catalog_engine).reset(UserId(bad), tell=print),
+        ):
+            with pytest.raises(NotFoundError):
+                what()
 
 
 class TestWorkgroups:

@@ -4,10 +4,11 @@ import pytest
 from sqlalchemy import Engine, select, update
 
 from vault.access.people import People
-from vault.access.policy import Person, Role, SessionKind
-from vault.access.sessions import SessionConfig, Sessions
+from vault.access.permissions import Role
+from vault.access.policy import Person, SessionKind
+from vault.access.sessions import MOST_OPEN, SessionConfig, Sessions
 from vault.access.tables import PERSON, SESSION, TOKEN
-from vault.access.tokens import MAX_TTL_S, Tokens
+from vault.access.tokens import MAX_TTL_S, MOST, Tokens
 from vault.core.errors import (
     ConflictError,
     InvalidInputError,
@@ -157,20 +158,55 @@ class TestSessions:
         with pytest.raises(NotAuthenticatedError):
             sessions.open(alice.id)
 
-    def test_the_list_shows_living_sessions_newest_first(
+    def test_the_list_shows_living_sessions_newest_first_and_which_are_locked(
         self, sessions: Sessions, alice: Person, clock: Clock
     ) -> None:
         sessions.open(alice.id, origin="192.0.2.1")
-        clock.advance(1000)
+        clock.advance(2700)
         second = sessions.open(alice.id, origin="192.0.2.2").session
-        clock.advance(10)
+        clock.advance(900)
         third = sessions.open(alice.id, origin="192.0.2.3").session
 
-        assert [third.id, second.id] == [one.id for one in sessions.list()]
+        assert [(third.id, False), (second.id, True)] == [
+            (one.id, one.is_locked) for one in sessions.list()
+        ]
         assert [] == list(sessions.list(UserId("other")))
+
+    def test_a_person_has_so_many_and_what_came_in_by_half_gives_way_first(
+        self, sessions: Sessions, alice: Person, clock: Clock
+    ) -> None:
+        oldest = sessions.open(alice.id)
+        for _ in range(MOST_OPEN + 3):
+            sessions.open(alice.id, is_restricted=True)
+        clock.advance(1)
+        whole = [sessions.open(alice.id).session.id for _ in range(MOST_OPEN - 1)]
+        kept = {one.id for one in sessions.list(alice.id)}
+        newest = sessions.open(alice.id).session.id
+        left = {one.id for one in sessions.list(alice.id)}
+
+        assert {*whole, oldest.session.id} == kept
+        assert {*whole, newest} == left
 
 
 class TestTokens:
+    def test_a_person_has_so_many_and_those_that_ended_do_not_count(
+        self, tokens: Tokens, alice: Person, clock: Clock
+    ) -> None:
+        for _ in range(MOST):
+            tokens.add(alice.id, "report", ttl_s=60)
+
+        with pytest.raises(ConflictError, match="at most"):
+            tokens.add(alice.id, "one more")
+        clock.advance(60)
+        tokens.add(alice.id, "one more")
+        assert len(tokens.list()) == 1
+
+    def test_none_is_made_that_may_use_nothing(
+        self, tokens: Tokens, alice: Person
+    ) -> None:
+        with pytest.raises(InvalidInputError):
+            tokens.add(alice.id, "report", permissions=())
+
     def test_a_token_stands_for_its_owner(
         self, tokens: Tokens, alice: Person, clock: Clock
     ) -> None:

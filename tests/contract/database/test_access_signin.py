@@ -5,11 +5,14 @@ from typing import Protocol
 import pytest
 from sqlalchemy import Engine, select
 
+from vault.access.local import LocalPeople
 from vault.access.passwords import PasswordConfig, Passwords
 from vault.access.people import People
-from vault.access.policy import Person, Role, SessionKind
+from vault.access.permissions import Role
+from vault.access.policy import Person, SessionKind
+from vault.access.provisioning import Accounts
 from vault.access.sessions import Sessions
-from vault.access.signin import SignIn
+from vault.access.signin import REFUSED, SignIn
 from vault.access.tables import PERSON, SIGN_IN_ATTEMPT
 from vault.access.throttle import Throttle, ThrottleConfig
 from vault.core.errors import NotAuthenticatedError, ThrottledError
@@ -54,7 +57,8 @@ def sign_in(
 ) -> SignIn:
     return SignIn(
         catalog_engine,
-        passwords=passwords,
+        authenticators=[LocalPeople(catalog_engine, passwords)],
+        accounts=Accounts(catalog_engine, tell=lambda _: None, clock=clock),
         throttle=throttle,
         sessions=Sessions(catalog_engine, clock=clock),
     )
@@ -91,7 +95,7 @@ class TestSignIn:
         with pytest.raises(NotAuthenticatedError) as caught:
             sign_in.password(name, password, "192.0.2.1")
 
-        assert str(caught.value) == "the name or the password is wrong"
+        assert str(caught.value) == REFUSED
 
     def test_a_disabled_person_is_refused_with_the_right_password(
         self, sign_in: SignIn, catalog_engine: Engine, alice: Person
@@ -100,7 +104,7 @@ class TestSignIn:
 
         with pytest.raises(NotAuthenticatedError) as caught:
             sign_in.password("alice", RIGHT, "192.0.2.1")
-        assert str(caught.value) == "the name or the password is wrong"
+        assert str(caught.value) == REFUSED
 
     def test_a_cheap_hash_is_replaced_when_the_costs_have_been_raised(
         self, catalog_engine: Engine, alice: Person, throttle: Throttle, clock: Clock
@@ -108,7 +112,8 @@ class TestSignIn:
         dearer = Passwords(PasswordConfig(memory_kib=16, iterations=2, lanes=1))
         sign_in = SignIn(
             catalog_engine,
-            passwords=dearer,
+            authenticators=[LocalPeople(catalog_engine, dearer)],
+            accounts=Accounts(catalog_engine, tell=lambda _: None),
             throttle=throttle,
             sessions=Sessions(catalog_engine, clock=clock),
         )
@@ -244,7 +249,8 @@ class TestThrottle:
         )
         sign_in = SignIn(
             catalog_engine,
-            passwords=full,
+            authenticators=[LocalPeople(catalog_engine, full)],
+            accounts=Accounts(catalog_engine, tell=lambda _: None),
             throttle=throttle,
             sessions=Sessions(catalog_engine, clock=clock),
         )

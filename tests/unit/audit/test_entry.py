@@ -147,4 +147,4 @@ class TestVocabulary:
         ]
 
     def test_details_are_in_alphabetical_order(self) -> None:
-        assert sorted(DETAIL_MEMBERS) == sorted(DETAIL_MEMBERS, key=str)
+        assert sorted(DETAIL_MEMBERS) == list(DETAIL_MEMBERS)

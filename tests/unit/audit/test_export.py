@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 import rfc8785
 
-from tests.simulators.trail import ORIGIN, Trail, signer
+from tests.simulators.trail import ORIGIN, Trail, asking, signer
 from vault.audit import tree
 from vault.audit.checkpoint import Checkpoint
 from vault.audit.export import export_jsonl
-from vault.audit.query import TrailQuery
 from vault.core.errors import ConflictError, TrailBrokenError
 
 
@@ -50,11 +49,11 @@ class TestLines:
             "query": {},
             "rows": 6,
             "size": 6,
-            "v": 1,
+            "v": 2,
         }
 
         assert expected == header
-        assert {"checkpoint": note, "marks": 5, "rows": 6} == footer
+        assert {"checkpoint": note, "marks": 5, "rows": 6, "v": 2} == footer
 
     def test_a_mark_stands_where_a_commit_ended(self, trail: Trail) -> None:
         trail.grow(6, batch=3)
@@ -82,7 +81,7 @@ class TestLines:
 class TestSelections:
     def test_selected_rows_carry_proofs_to_the_signed_root(self, trail: Trail) -> None:
         trail.grow(9)
-        header, *rows, footer = parsed(trail.export(query=TrailQuery(actor="user:u1")))
+        header, *rows, footer = parsed(trail.export(query=asking(actor="user:u1")))
         signed = signer().verifier.open_checkpoint(header["checkpoint"])
         for row in rows:
             tree.verify_inclusion(
@@ -94,7 +93,7 @@ class TestSelections:
             )
 
         assert [1, 4, 7] == [row["index"] for row in rows]
-        assert {"actor": "user:u1"} == header["query"]
+        assert {"actor": ["user:u1"]} == header["query"]
         assert (3, 0) == (footer["rows"], footer["marks"])
 
 

@@ -91,6 +91,22 @@ class TestPages:
         with pytest.raises(TrailBrokenError, match="entry 2"):
             trail.reader.newest()
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "DELETE FROM log_object WHERE position = 2",
+            "INSERT INTO log_object VALUES (2, 'user:u9')",
+            "UPDATE log_object SET object = 'user:u9' WHERE position = 2",
+        ],
+    )
+    def test_an_entry_found_by_edited_objects_is_not_shown(
+        self, trail: Trail, change: str
+    ) -> None:
+        trail.grow(3)
+        tamper(trail, "log_object", change)
+        with pytest.raises(TrailBrokenError, match="entry 2"):
+            trail.reader.newest()
+
     def test_a_missing_entry_is_not_passed_over(self, trail: Trail) -> None:
         trail.grow(3)
         tamper(trail, "log_entry", "DELETE FROM log_entry WHERE position = 2")

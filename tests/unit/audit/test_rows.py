@@ -58,5 +58,4 @@ class TestIndexedColumns:
             "action": None,
             "actor": None,
             "result": None,
-            "recording": None,
         } == indexed_columns(entry)

@@ -8,7 +8,7 @@ import pytest
 import rfc8785
 from sqlalchemy import text
 
-from tests.simulators.trail import ORIGIN, Trail, entry, signer
+from tests.simulators.trail import ORIGIN, Trail, asking, entry, lines_of, signer
 from tests.simulators.verifiers import VERIFIED, Script, callvault
 from vault.audit import tree
 from vault.audit.checkpoint import Checkpoint
@@ -94,10 +94,10 @@ class TestSoundExports:
     @pytest.mark.parametrize(
         "query",
         [
-            TrailQuery(actor="user:u1"),
-            TrailQuery(action="recording.played", since="2026-11-23T06:16:15"),
-            TrailQuery(recording="recording-2", until="2026-11-24", result="ok"),
-            TrailQuery(actor="user:nobody"),
+            asking(actor="user:u1"),
+            asking(action="recording.played", since="2026-11-23T06:16:15"),
+            asking(object="recording:recording-2", until="2026-11-24", result="ok"),
+            asking(actor="user:nobody"),
         ],
     )
     def test_a_selection_is_verified(
@@ -108,7 +108,8 @@ class TestSoundExports:
     def test_an_entry_of_64_kib_and_foreign_letters_is_verified(
         self, trail: Trail
     ) -> None:
-        trail.log.append([entry(1, reason="\u00fc\U0001f4de\u2028" * 7000)])
+        members = json.loads(entry(1)) | {"reason": "\u00fc\U0001f4de\u2028" * 7000}
+        trail.log.append([rfc8785.dumps(members)])
 
         assert VERIFIED == verdict(trail.export(), trail)
 
@@ -134,7 +135,7 @@ class TestSoundExports:
         self, trail: Trail, lines: list[bytes]
     ) -> None:
         previous = trail.reader.checkpoint(4)
-        query = TrailQuery(actor="user:u1")
+        query = asking(actor="user:u1")
 
         assert VERIFIED == verdict(
             trail.export(query=query, previous=previous), trail, previous
@@ -305,10 +306,11 @@ class TestTampering:
         ("at", "members"),
         [
             (0, {"v": True}),
-            (0, {"v": 2}),
+            (0, {"v": 3}),
             (0, {"size": True}),
             (0, {"rows": 11}),
             (0, {"origin": "else"}),
+            (0, {"query": {"actor": ["user:u1"]}}),
             (0, {"query": {"actor": "user:u1"}}),
             (0, {"query": []}),
             (0, {"query": {"who": "x"}}),
@@ -338,7 +340,7 @@ class TestTampering:
 
 
 class TestTamperedSelections:
-    QUERY = TrailQuery(actor="user:u1")
+    QUERY = asking(actor="user:u1")
 
     @pytest.fixture
     def rows(self, trail: Trail, lines: list[bytes]) -> list[bytes]:
@@ -367,7 +369,7 @@ class TestTamperedSelections:
     def test_a_row_that_was_not_asked_for_is_named(
         self, trail: Trail, rows: list[bytes]
     ) -> None:
-        other = trail.export(query=TrailQuery(actor="user:u2")).splitlines(True)
+        other = trail.export(query=asking(actor="user:u2")).splitlines(True)
         rows[2] = other[2]
 
         assert "entry 5" == verdict(b"".join(rows), trail)
@@ -376,7 +378,7 @@ class TestTamperedSelections:
         self, trail: Trail, rows: list[bytes]
     ) -> None:
         rows[0] = edited(
-            rows[0], lambda members: members["query"].update(actor="user:u2")
+            rows[0], lambda members: members["query"].update(actor=["user:u2"])
         )
 
         assert "entry 1" == verdict(b"".join(rows), trail)
@@ -447,10 +449,95 @@ class TestForks:
     ) -> None:
         fork = self.fork(tmp_path / "fork", 9)
         foreign = fork.reader.checkpoint(4)
-        export = trail.export(previous=foreign, query=TrailQuery(actor="user:u1"))
+        proof = trail.reader.consistency_proof(4, trail.log.size)
+        spelled = [base64.b64encode(one).decode() for one in proof]
+        export = list(lines_of(trail.export(query=asking(actor="user:u1"))))
+        export[-1] = edited(
+            export[-1],
+            lambda members: members.update(
+                consistency={"previous": foreign, "proof": spelled}
+            ),
+        )
 
-        assert VERIFIED != verdict(export, trail)
-        assert VERIFIED != verdict(export, trail, foreign)
+        assert VERIFIED != verdict(b"".join(export), trail)
+        assert VERIFIED != verdict(b"".join(export), trail, foreign)
+
+    def test_the_exporter_gives_out_no_such_proof(
+        self, trail: Trail, lines: list[bytes], tmp_path: Path
+    ) -> None:
+        foreign = self.fork(tmp_path / "fork", 9).reader.checkpoint(4)
+
+        with pytest.raises(TrailBrokenError, match="--no-previous"):
+            trail.export(previous=foreign)
+
+
+class TestVersions:
+    def test_a_whole_log_of_version_1_is_still_verified(self, trail: Trail) -> None:
+        trail.grow(5)
+        header, *rest, footer = lines_of(trail.export())
+        older = edited(header, lambda members: members.update(v=1))
+        last = edited(footer, lambda members: members.pop("v"))
+
+        assert VERIFIED == verdict(b"".join([older, *rest, last]), trail)
+        assert VERIFIED != verdict(b"".join([older, *rest, footer]), trail)
+        assert VERIFIED != verdict(b"".join([header, *rest, last]), trail)
+
+    def test_a_selection_of_version_1_is_refused(self, trail: Trail) -> None:
+        trail.grow(5)
+        header, *rest = lines_of(trail.export(query=asking(actor="user:u1")))
+        older = edited(header, lambda members: members.update(v=1))
+
+        assert "entry 0" == verdict(b"".join([older, *rest]), trail)
+
+
+# What a query may say, with what both verifiers must make of it.
+QUERIES = (
+    {"actor": ["user:u1"]},
+    {"-actor": ["user:u1"]},
+    {"action": ["recording.*"]},
+    {"-action": ["recording.*"]},
+    {"action": ["audit.log.created", "recording.played"]},
+    {"object": ["recording:recording-1"]},
+    {"-object": ["recording:recording-1", "recording:recording-2"]},
+    {"about": ["user:u0"], "result": ["ok"]},
+    {"-about": ["recording:recording-3", "user:u0"]},
+    {"-result": ["ok"]},
+    {"since": "2026-11-23T06:16:11", "until": "2026-11-23T06:16:14"},
+)
+NO_QUERIES = (
+    {"actor": []},
+    {"actor": ["user:u2", "user:u1"]},
+    {"actor": ["user:u1", "user:u1"]},
+    {"actor": ["user:u1", 1]},
+    {"actor": ["user u1"]},
+    {"action": ["recording*"]},
+    {"--actor": ["user:u1"]},
+    {"recording": ["recording-1"]},
+    {"since": ""},
+    {"since": "2026-11-23T06:16:11Z"},
+    {"until": "yesterday"},
+    {"actor": [f"user:{number:03}" for number in range(65)]},
+)
+
+
+class TestQueries:
+    @pytest.mark.parametrize("query", QUERIES, ids=str)
+    def test_both_select_the_same_rows(
+        self, trail: Trail, query: dict[str, Any]
+    ) -> None:
+        trail.grow(8)
+        export = trail.export(query=TrailQuery.parse(query))
+
+        assert VERIFIED == verdict(export, trail)
+
+    @pytest.mark.parametrize("query", NO_QUERIES, ids=lambda query: str(query)[:40])
+    def test_what_is_no_query_is_refused(
+        self, trail: Trail, query: dict[str, Any]
+    ) -> None:
+        header, *rest = lines_of(trail.export(query=asking(actor="user:u1")))
+        changed = edited(header, lambda members: members.update(query=query))
+
+        assert "entry 0" == verdict(b"".join([changed, *rest]), trail)
 
 
 class TestEarlierCheckpointFiles:

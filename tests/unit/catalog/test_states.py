@@ -3,7 +3,7 @@ from itertools import product
 import pytest
 
 from vault.catalog.states import PLAYABLE, Event, next_state
-from vault.core.errors import ConflictError
+from vault.core.errors import ConflictError, RetentionHoldError
 from vault.core.flow import RecordingState as S
 
 MOVES = {
@@ -32,11 +32,28 @@ MOVES = {
 @pytest.mark.parametrize(("state", "event"), list(product(S, Event)))
 def test_only_the_moves_of_the_design_are_possible(state: S, event: Event) -> None:
     if (state, event) in MOVES:
-        assert MOVES[state, event] is next_state(state, event)
+        assert MOVES[state, event] is next_state(state, event, held=False)
         return
 
     with pytest.raises(ConflictError):
-        next_state(state, event)
+        next_state(state, event, held=False)
+
+
+@pytest.mark.parametrize("event", [Event.EXPIRE, Event.SHRED])
+@pytest.mark.parametrize("state", S)
+def test_a_hold_always_wins(state: S, event: Event) -> None:
+    with pytest.raises(RetentionHoldError):
+        next_state(state, event, held=True)
+
+
+@pytest.mark.parametrize("event", [Event.EXPIRE, Event.SHRED])
+def test_nothing_ends_a_recording_without_looking_for_a_hold(event: Event) -> None:
+    with pytest.raises(RuntimeError, match="looked"):
+        next_state(S.EXPIRED, event)
+
+
+def test_a_hold_stops_no_worker() -> None:
+    assert S.READY is next_state(S.RENDERING, Event.MADE, held=True)
 
 
 def test_every_state_can_be_reached_from_a_call_that_starts() -> None:

@@ -15,10 +15,16 @@ def every_error() -> list[type[VaultError]]:
     return found
 
 
+# Errors that remember more than their words.
+MEMBERS: dict[type[VaultError], dict[str, object]] = {
+    RangeNotSatisfiableError: {"size": 1},
+    errors.FactorRefusedError: {"user_id": "who", "reason": "why"},
+    errors.IdentityRefusedError: {"reason": "why"},
+}
+
+
 def made(cls: type[VaultError]) -> VaultError:
-    if issubclass(cls, RangeNotSatisfiableError):
-        return cls("what", size=1)
-    return cls("what")
+    return cls("what", **MEMBERS.get(cls, {}))
 
 
 class TestEveryError:
@@ -32,11 +38,20 @@ class TestEveryError:
         assert problem.detail
 
     def test_types_tell_apart_what_the_catcher_can_do(self) -> None:
-        """Integrity has one type on purpose: how it is damaged is our business."""
-        damaged = errors.IntegrityError
+        """
+        Integrity has one type on purpose: how it is damaged is our business.  Why a
+        proof was refused is for the trail alone.  Whoever may not agree lets somebody
+        else do it, as after any other conflict about an approval.
+        """
+        alike = (
+            errors.IntegrityError,
+            errors.FactorRefusedError,
+            errors.IdentityRefusedError,
+            errors.SameHandsError,
+        )
         types: dict[str, str] = {}
         for cls in every_error():
-            if cls.__module__ != errors.__name__ or issubclass(cls, damaged):
+            if cls.__module__ != errors.__name__ or issubclass(cls, alike):
                 continue
             slug = problem_for(made(cls)).type
 

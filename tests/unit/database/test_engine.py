@@ -1,5 +1,7 @@
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,6 +157,38 @@ def test_a_database_that_is_a_link_is_refused(tmp_path: Path) -> None:
         open_engine(f"sqlite:///{tmp_path}", schema="catalog")
 
 
+def test_a_second_engine_takes_no_lock_away_from_the_first(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """
+    Who closes a database as the last one removes its log.  Locks belong to the whole
+    process, and closing any descriptor of the file drops them: another process would
+    then be "the last one" while this one goes on writing into a file without a name.
+    """
+    assert count(engine) == 0
+    second = open_engine(f"sqlite:///{tmp_path}", schema="catalog", read_only=True)
+    elsewhere = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+        "c.execute('SELECT count(*) FROM note').fetchone(); c.close()"
+    )
+    subprocess.run(
+        [sys.executable, "-c", elsewhere, tmp_path / "catalog.sqlite"], check=True
+    )
+    second.dispose()
+
+    assert (tmp_path / "catalog.sqlite-wal").exists()
+
+
+def test_an_engine_for_reading_changes_nothing(engine: Engine, tmp_path: Path) -> None:
+    reader = open_engine(f"sqlite:///{tmp_path}", schema="catalog", read_only=True)
+
+    with pytest.raises(DatabaseUnavailableError), transaction(reader) as connection:
+        connection.execute(insert(NOTE), {"id": 1})
+
+    assert count(reader) == 0
+    reader.dispose()
+
+
 def test_a_folder_that_is_missing_is_the_operators_to_make(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
         open_engine(f"sqlite:///{tmp_path}/missing", schema="catalog")
@@ -176,3 +210,37 @@ def test_a_postgresql_engine_is_made_without_connecting() -> None:
     assert engine.dialect.name == "postgresql"
     assert "geheim" not in repr(engine)
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("postgresql://u@db.test/v", {"sslmode": "verify-full", "sslrootcert": "system"}),
+        ("postgresql://u@192.0.2.1/v", {"sslmode": "verify-full", "sslrootcert": "system"}),
+        (
+            "postgresql://u@db.test/v?sslrootcert=/ca.pem",
+            {"sslmode": "verify-full", "sslrootcert": "/ca.pem"},
+        ),
+        (
+            "postgresql://u@/v?host=/run/postgresql,db.test",
+            {
+                "host": "/run/postgresql,db.test",
+                "sslmode": "verify-full",
+                "sslrootcert": "system",
+            },
+        ),
+        ("postgresql://u@db.test/v?sslmode=disable", {"sslmode": "disable"}),
+        ("postgresql://u@127.0.0.1/v", {}),
+        ("postgresql://u@[::1]/v", {}),
+        ("postgresql://u@localhost/v", {}),
+        ("postgresql://u@/v?host=/run/postgresql", {"host": "/run/postgresql"}),
+    ],
+)  # fmt: skip
+def test_a_postgresql_elsewhere_shows_its_certificate_unless_the_url_says_how(
+    monkeypatch: pytest.MonkeyPatch, url: str, asked: dict[str, str]
+) -> None:
+    monkeypatch.delenv("PGSSLMODE", raising=False)
+    monkeypatch.delenv("PGSSLROOTCERT", raising=False)
+    engine = open_engine(url, schema="catalog")
+
+    assert asked == dict(engine.url.query)

@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -9,7 +9,7 @@ from vault.core.errors import (
     SpoolFullError,
     UnsupportedOfferError,
 )
-from vault.core.flow import Direction, SessionChange
+from vault.core.flow import Direction, SessionChange, Wanted
 from vault.core.ids import new_recording_id
 
 FORKS = "/api/v1/forks"
@@ -69,7 +69,7 @@ def test_a_call_whose_sender_hung_up_before_the_answer_is_ended(api: Any) -> Non
         "method": "POST",
         "path": FORKS,
         "query_string": b"",
-        "headers": [(b"authorization", b"Bearer cvd_pbx")],
+        "headers": [(b"host", b"tap"), (b"authorization", b"Bearer cvd_pbx")],
     }
     asyncio.run(api.app(scope, receive, send))
 
@@ -111,6 +111,10 @@ def test_the_other_methods_answer_as_the_reference_says(api: Any) -> None:
     [
         ({"state": "paused"}, SessionChange(paused=True)),
         ({"state": "recording"}, SessionChange(paused=False)),
+        (
+            {"state": "paused", "resume_after_s": 90},
+            SessionChange(paused=True, resume_after_s=90.0),
+        ),
         ({"call": {"id": "x"}}, SessionChange(call={"pbx_id": "x"})),
         ({"attributes": {"a": "b"}}, SessionChange(call={"attributes": {"a": "b"}})),
         (
@@ -125,6 +129,65 @@ def test_a_patch_says_what_it_says_and_no_more(
     api("PATCH", f"{FORKS}/{api.opened()}", json=body)
 
     assert [change] == api.desk.changes
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"resume_after_s": 90},
+        {"state": "recording", "resume_after_s": 90},
+        {"state": "paused", "resume_after_s": 0},
+        {"state": "paused", "resume_after_s": 86_401},
+        {"state": "paused", "resume_after_s": "90"},
+    ],
+)
+def test_a_time_to_resume_belongs_to_a_pause(api: Any, body: dict[str, Any]) -> None:
+    answer = api("PATCH", f"{FORKS}/{api.opened()}", json=body)
+
+    assert (422, []) == (answer.status_code, api.desk.changes)
+
+
+class TestMatching:
+    PATH: Final = f"{FORKS}/matching"
+
+    def test_finds_calls_and_changes_nothing(self, api: Any) -> None:
+        id = api.opened()
+        answer = api("POST", self.PATH, json={"call": {"agent": "anna"}})
+
+        assert {"forks": [{"id": id, "state": "paused", "resumes_in_s": 59.5}]} == (
+            answer.json()
+        )
+        assert ([Wanted(agent="anna")], []) == (api.desk.wanted, api.desk.changes)
+
+    def test_pauses_what_it_finds(self, api: Any) -> None:
+        body = {"call": {"id": "c-1"}, "state": "paused", "resume_after_s": 60}
+        api("POST", self.PATH, json=body)
+
+        assert [Wanted(pbx_id="c-1")] == api.desk.wanted
+        assert [SessionChange(paused=True, resume_after_s=60.0)] == api.desk.changes
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"call": {}},
+            {"call": {"agent": ""}},
+            {"call": {"caller": "+4930123"}},
+            {"call": {"id": "x"}, "resume_after_s": 60},
+            {"call": {"id": "x"}, "attributes": {"a": "b"}},
+        ],
+    )
+    def test_what_names_no_call_finds_none(
+        self, api: Any, body: dict[str, Any]
+    ) -> None:
+        answer = api("POST", self.PATH, json=body)
+
+        assert (422, []) == (answer.status_code, api.desk.wanted)
+
+    def test_needs_a_token(self, api: Any) -> None:
+        body = {"call": {"agent": "anna"}}
+
+        assert 401 == api("POST", self.PATH, json=body, token=None).status_code
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])

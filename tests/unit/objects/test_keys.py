@@ -30,7 +30,7 @@ def test_a_key_is_recording_and_name(name: str) -> None:
         "a\n",
         "ü",
         "a" * 201,
-        "a/b/c/d/e/f/g/h/i",
+        "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q",
     ],
 )
 def test_what_could_leave_its_folder_is_no_key(text: str) -> None:

@@ -11,9 +11,11 @@ from vault.core.errors import (
     NotReadyError,
     SealBrokenError,
 )
-from vault.core.flow import Actor, ActorKind, Caller, MediaPart, Purpose
+from vault.core.flow import Actor, ActorKind, Caller, Document, MediaPart, Purpose
 from vault.core.ids import RecordingId, new_recording_id
-from vault.playback.export import Export
+from vault.playback.export import SIGNALLING, Export
+from vault.sealing.padding import unpad
+from vault.sealing.signalling import Signalling
 
 OPERATOR = Caller(actor=Actor(kind=ActorKind.OPERATOR, id="1000"))
 
@@ -32,7 +34,13 @@ def ready(vault: Vault) -> RecordingId:
     return id
 
 
-def export(vault: Vault, id: RecordingId, part: MediaPart = MediaPart.AUDIO) -> Export:
+def export(
+    vault: Vault,
+    id: RecordingId,
+    part: MediaPart = MediaPart.AUDIO,
+    *,
+    signalling: bool = False,
+) -> Export:
     return Export(
         id,
         part,
@@ -41,6 +49,7 @@ def export(vault: Vault, id: RecordingId, part: MediaPart = MediaPart.AUDIO) -> 
         store=vault.store,
         keys=vault.warden,
         trail=vault.warden,
+        signalling=signalling,
     )
 
 
@@ -161,3 +170,26 @@ def test_damage_beside_is_told_as_well(vault: Vault, ready: RecordingId) -> None
 
     with pytest.raises(SealBrokenError):
         exported.beside("quality")
+
+
+def test_what_the_pbx_sent_leaves_by_itself_with_a_leaf(vault: Vault) -> None:
+    document = Document(kind="rs-metadata", octets=b"<recording/>\xff")
+    part = capture(Phone().say(babble(1)), added(0, "agent"))
+    id = vault.captured(part, documents=[document])
+    vault.worker().run_once()
+    vault.warden.drafts.clear()
+    exported = export(vault, id, MediaPart.CAPTURE, signalling=True)
+    (octets,) = exported.beside(SIGNALLING)
+    (leaf,) = vault.warden.drafts
+
+    assert (document,) == Signalling.parse(unpad(octets)).documents
+    assert ("signalling", 1) == (leaf.detail["part"], leaf.detail["count"])
+
+
+def test_where_the_pbx_sent_nothing_there_is_nothing(
+    vault: Vault, ready: RecordingId
+) -> None:
+    with pytest.raises(NoMediaError):
+        export(vault, ready, MediaPart.CAPTURE, signalling=True)
+
+    assert [] == vault.warden.drafts

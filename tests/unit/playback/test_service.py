@@ -370,9 +370,45 @@ class TestSummary:
         assert vault.warden.drafts[0].detail == {
             "grant": grant.id,
             "part": "audio",
+            "object": "rendition/0001",
             "bytes": 250,
             "ranges": "0-149,30000-30099",
+            "heard": "0:01-0:02",
         }
+
+    def test_says_what_was_heard_in_minutes_and_seconds(
+        self, vault: Vault, ready: RecordingId
+    ) -> None:
+        playback, grant = vault.playback(), vault.grant(ready)
+
+        everything(playback.open(grant))
+        playback.close(grant.id)
+
+        assert vault.warden.drafts[0].detail["heard"] == "0:00-0:08"
+
+    def test_is_written_when_the_listener_signs_out(
+        self, vault: Vault, ready: RecordingId
+    ) -> None:
+        playback, grant = vault.playback(), vault.grant(ready)
+        everything(playback.open(grant))
+
+        playback.close_session("somebody-else")
+        playback.close_session(grant.caller.session)
+
+        assert vault.warden.actions() == ["recording.played"]
+
+    def test_needs_no_header_that_can_be_read(
+        self, vault: Vault, ready: RecordingId
+    ) -> None:
+        vault.damage(ready, "rendition/0001", at=60)
+        playback, grant = vault.playback(), vault.grant(ready)
+        opened = playback.open(grant)
+        list(opened.stream(ByteRange(start=16384, stop=16400)))
+
+        playback.close(grant.id)
+
+        assert vault.warden.actions() == ["recording.played"]
+        assert "heard" not in vault.warden.drafts[0].detail
 
     def test_is_written_when_the_listener_fell_silent(
         self, vault: Vault, ready: RecordingId, clock: Clock
@@ -395,6 +431,20 @@ class TestSummary:
         playback.shutdown()
 
         assert vault.warden.drafts == []
+
+    def test_that_cannot_be_written_is_written_later(
+        self, vault: Vault, ready: RecordingId
+    ) -> None:
+        playback, grant = vault.playback(), vault.grant(ready)
+        everything(playback.open(grant))
+        vault.warden.down = True
+        playback.close(grant.id)
+        vault.warden.down = False
+
+        playback.sweep()
+        playback.sweep()
+
+        assert vault.warden.actions() == ["recording.played"]
 
 
 def test_a_superseded_rendition_is_not_opened(vault: Vault, ready: RecordingId) -> None:

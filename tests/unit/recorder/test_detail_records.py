@@ -79,7 +79,10 @@ def test_a_format_that_is_named_is_the_only_one() -> None:
     text = "id,start\n1,11/23/2026 12:00\n2,2026-11-23 12:00:00\n"
     found = read_records(text.encode(), CsvShape(time_format="%m/%d/%Y %H:%M"))
 
-    assert ([NOON], (3,)) == ([one.start_s for one in found.records], found.unreadable)
+    assert ([NOON], [3]) == (
+        [one.start_s for one in found.records],
+        [one.line for one in found.unreadable],
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,7 +135,13 @@ def test_a_row_that_is_not_understood_is_named_by_its_line() -> None:
     found = read_records(text.encode(), CsvShape())
 
     assert ["4", "5"] == [one.id for one in found.records]
-    assert (2, 3, 4, 6, 8) == found.unreadable
+    assert [
+        (2, "its start is written in no way we know: say --time-format"),
+        (3, "its duration is neither seconds nor h:mm:ss"),
+        (4, "its duration is neither seconds nor h:mm:ss"),
+        (6, "it has neither an id nor a start"),
+        (8, "its id has more than 4096 characters"),
+    ] == [(one.line, one.why) for one in found.unreadable]
 
 
 def test_a_quote_that_never_ends_is_refused_and_not_half_read() -> None:

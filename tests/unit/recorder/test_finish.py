@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from vault.core.flow import HowEnded
 from vault.core.ids import DeviceId, KeyId, WorkgroupId, new_recording_id
 from vault.core.secrets import SecretBytes
-from vault.recorder.finish import ALTERED, ManifestKey, finish
+from vault.recorder.finish import ALTERED, finish
+from vault.recorder.keys import ManifestKey
 from vault.recorder.session import Session
 from vault.sealing.chunks import context, seal
 from vault.sealing.manifest import Manifest

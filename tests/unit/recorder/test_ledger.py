@@ -22,6 +22,7 @@ ROW = RecordingRow(
     device_id=None,
     workgroup_id=None,
     agent_id=None,
+    class_name=None,
     day="2026-11-23",
     kid=None,
     size_bytes=5,

@@ -19,7 +19,8 @@ from vault.core.errors import (
 from vault.core.secrets import SecretBytes
 from vault.recorder.clock_check import Witness
 from vault.recorder.parts import Desk
-from vault.recorder.preflight import REASONS, Preflight
+from vault.recorder.preflight import Preflight
+from vault.recorder.refusals import REASONS
 from vault.sealing import xwing
 from vault.sealing.envelope import Recipient, xwing_recipient
 

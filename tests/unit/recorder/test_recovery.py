@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from vault.core.flow import HowEnded
 from vault.core.ids import DeviceId, KeyId, WorkgroupId, new_recording_id
 from vault.core.secrets import SecretBytes
-from vault.recorder.finish import ManifestKey
+from vault.recorder.keys import ManifestKey
 from vault.recorder.recovery import recover
 from vault.sealing.chunks import SEALED_CHUNK_SIZE, context, seal
 from vault.sealing.manifest import verify_manifest

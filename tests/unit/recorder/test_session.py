@@ -2,18 +2,27 @@
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from vault.core.errors import InvalidInputError, UnsupportedOfferError
-from vault.core.flow import Allowance, CallFacts, Device, Direction
+from vault.core.flow import Allowance, CallFacts, Device, Direction, Participant
 from vault.core.ids import DeviceId, KeyId, WorkgroupId, new_recording_id
 from vault.core.media import SrtpSuite
 from vault.core.secrets import SecretBytes
-from vault.recorder.facts import replaced, seal_metadata
+from vault.recorder.facts import (
+    MOST_ATTRIBUTES,
+    MOST_METADATA_OCTETS,
+    MOST_PARTICIPANTS,
+    MOST_REVISIONS,
+    replaced,
+    seal_metadata,
+)
 from vault.recorder.leaves import offer_detail, started_draft
+from vault.recorder.placing import Place
 from vault.recorder.session import Session, begin_streams, renegotiate, take_over
 from vault.sealing.chunks import context
 from vault.sealing.metadata import SessionMetadata
@@ -24,6 +33,7 @@ from vault.spool.config import SpoolConfig
 from vault.spool.order import SpoolOrder
 from vault.spool.spool import Spool
 from vault.tap.orders import MkiKey, PortPair, StreamChange
+from vault.trust.messages import MAX_METADATA_BYTES
 
 SHA80 = "AES_CM_128_HMAC_SHA1_80"
 GCM = "AEAD_AES_128_GCM"
@@ -65,7 +75,12 @@ def session(tmp_path: Path) -> Iterator[Session]:
             dek=SecretBytes(bytes(32)),
             folder=folder,
             facts=CallFacts(caller="+4930123456"),
-            workgroup_known=True,
+            place=Place(
+                facts=CallFacts(caller="+4930123456"),
+                workgroup_id=WorkgroupId("w"),
+                workgroup_known=True,
+                agent_id=None,
+            ),
             origin="192.0.2.7",
             address="192.0.2.9",
             started_ns=1_795_414_569 * 10**9,
@@ -140,13 +155,21 @@ class TestUnsafeMedia:
     MAY: Final = frozenset({Allowance.PLAIN_RTP})
 
     def turned_plain(self, session: Session) -> None:
-        offer = read_offer(sdp(section(1), self.PLAIN), allowed=self.MAY)
+        offer = read_offer(
+            sdp(section(1), self.PLAIN),
+            allowed=self.MAY,
+            media_addresses=["192.0.2.44"],
+        )
         take_over(session, renegotiate(session, offer), {})
 
     def test_plain_rtp_has_no_key_and_comes_from_where_the_offer_says(
         self, session: Session
     ) -> None:
-        offer = read_offer(sdp(section(1), self.PLAIN), allowed=self.MAY)
+        offer = read_offer(
+            sdp(section(1), self.PLAIN),
+            allowed=self.MAY,
+            media_addresses=["192.0.2.44"],
+        )
         (change,) = renegotiate(session, offer).changes
         self.turned_plain(session)
         order = session.streams[1].order()
@@ -227,21 +250,25 @@ class TestAnswer:
         ]
 
 
+def opened(session: Session, name: str) -> SessionMetadata:
+    plain = open_sealed(
+        session.folder.read(name),
+        key=session.dek,
+        context=context(session.recording_id, name),
+    )
+
+    assert 0 == len(plain) % 256
+    return SessionMetadata.parse(unpad(plain))
+
+
 class TestFacts:
     def test_what_rests_is_sealed_padded_and_opens_with_the_key(
         self, session: Session
     ) -> None:
         seal_metadata(session)
         seal_metadata(session, ended_ns=session.started_ns + 1)
-        sealed = session.folder.read("session/0002")
-        plain = open_sealed(
-            sealed,
-            key=session.dek,
-            context=context(session.recording_id, "session/0002"),
-        )
-        found = SessionMetadata.parse(unpad(plain))
+        found = opened(session, "session/0002")
 
-        assert 0 == len(plain) % 256
         assert ("+4930123456", "2026-11-23T06:16:09.000000001Z") == (
             found.caller,
             found.ended,
@@ -252,7 +279,9 @@ class TestFacts:
     def test_changes_replace_facts_and_merge_attributes(self) -> None:
         facts = CallFacts(caller="1", attributes={"a": "1", "b": "2"})
         found = replaced(
-            facts, {"direction": "inbound", "attributes": {"b": "3"}, "agent": "eve"}
+            facts,
+            {"direction": "inbound", "attributes": {"b": "3"}, "agent": "eve"},
+            now_ns=7,
         )
 
         assert ("1", "eve", Direction.INBOUND, {"a": "1", "b": "3"}) == (
@@ -262,12 +291,78 @@ class TestFacts:
             dict(found.attributes),
         )
 
+    def test_the_end_is_sealed_however_often_a_device_changed_its_mind(
+        self, session: Session
+    ) -> None:
+        session.revision = MOST_REVISIONS
+        seal_metadata(session)
+        seal_metadata(session, ended_ns=session.started_ns)
+
+        assert [f"session/{MOST_REVISIONS + 1}"] == session.folder.objects()
+
+    def test_attributes_that_are_new_with_every_change_fill_no_call(
+        self, session: Session
+    ) -> None:
+        facts = CallFacts()
+        for number in range(MOST_ATTRIBUTES + 5):
+            said = {f"name-{number}": "\0" * 1024, "name-0": str(number)}
+            facts = replaced(facts, {"attributes": said}, now_ns=7)
+        session.settle(facts, replace(session.place, facts=facts))
+        seal_metadata(session)
+
+        assert MOST_ATTRIBUTES == len(facts.attributes)
+        assert str(MOST_ATTRIBUTES + 4) == facts.attributes["name-0"]
+        assert opened(session, "session/0001").attributes
+        assert session.metadata_octets < MAX_METADATA_BYTES
+
+    def test_a_device_fills_no_disk_with_facts(self, session: Session) -> None:
+        session.metadata_octets = MOST_METADATA_OCTETS
+        seal_metadata(session)
+        seal_metadata(session, ended_ns=session.started_ns)
+
+        assert ["session/0001"] == session.folder.objects()
+
+    def test_whoever_is_not_named_any_more_has_left_and_stays_known(self) -> None:
+        anna, bob = Participant(id="1", name="Anna"), Participant(id="2", left_ns=3)
+        carl = Participant(id="3")
+        facts = CallFacts(participants=(anna, bob))
+        found = replaced(facts, {"participants": (carl,)}, now_ns=7)
+
+        assert (carl, replace(anna, left_ns=7), bob) == found.participants
+
+    def test_participants_that_are_new_with_every_update_fill_no_call(self) -> None:
+        facts = CallFacts()
+        for number in range(MOST_PARTICIPANTS + 5):
+            named = (Participant(id=str(number)),)
+            facts = replaced(facts, {"participants": named}, now_ns=7)
+
+        assert MOST_PARTICIPANTS == len(facts.participants)
+        assert str(MOST_PARTICIPANTS + 4) == facts.participants[0].id
+
+    def test_octets_that_are_no_text_are_sealed_as_such(self, session: Session) -> None:
+        facts = CallFacts(
+            caller="gro\udcdf", participants=(Participant(id="\ud800", name="Zoë"),)
+        )
+        session.settle(facts, replace(session.place, facts=facts))
+        seal_metadata(session)
+        found = opened(session, "session/0001")
+
+        assert "gro\ufffd" == found.caller
+        assert [("\ufffd", "Zoë")] == [(p.id, p.name) for p in found.participants]
+
     @pytest.mark.parametrize(
-        "change", [{"secret": "x"}, {"caller": 7}, {"direction": "up"}]
+        "change",
+        [
+            {"secret": "x"},
+            {"caller": 7},
+            {"direction": "up"},
+            {"participants": ["anna"]},
+            {"participants": [Participant(id="1")]},
+        ],
     )
     def test_what_is_no_fact_is_refused(self, change: dict[str, object]) -> None:
         with pytest.raises(InvalidInputError):
-            replaced(CallFacts(), change)
+            replaced(CallFacts(), change, now_ns=7)
 
 
 def test_a_key_is_good_for_as_many_packets_as_its_lifetime_says(

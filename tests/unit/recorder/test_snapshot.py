@@ -2,14 +2,17 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from vault.access.address_rules import AddressRule, checked_rule
+from vault.access.credentials import DigestSecrets
 from vault.access.devices import DeviceListed
+from vault.access.extensions import Extension
 from vault.access.workgroups import DEFAULT_WORKGROUP, WorkgroupSnapshot
 from vault.core import canonical
 from vault.core.clock import NS_PER_S
@@ -33,6 +36,9 @@ class Around:
     now_ns: int = 1_795_414_569 * NS_PER_S
     down: bool = False
     devices: tuple[DeviceListed, ...] = ()
+    extensions: tuple[Extension, ...] = ()
+    address_rules: tuple[AddressRule, ...] = ()
+    told: list[dict[str, int]] = field(default_factory=list)
     people: WorkgroupSnapshot = field(
         default_factory=lambda: WorkgroupSnapshot(
             workgroups={"sales": WorkgroupId("w")}, agents={"eve": UserId("u")}
@@ -48,6 +54,11 @@ class Around:
             raise DatabaseUnavailableError("down")
         return self.devices
 
+    def note_uses(self, uses: Mapping[DeviceId, int]) -> None:
+        if self.down:
+            raise DatabaseUnavailableError("down")
+        self.told.append(dict(uses))
+
     def sign(self, version: int, signer: Ed25519PrivateKey = SIGNER) -> None:
         roster = Roster(
             version=version,
@@ -62,6 +73,9 @@ class Around:
             SnapshotSources(
                 devices=self.listed,
                 people=lambda: self.people,
+                extensions=lambda: self.extensions,
+                address_rules=lambda: self.address_rules,
+                note_uses=self.note_uses,
                 roster_path=self.folder / "roster.json",
                 roster_key_path=self.folder / "roster.pub",
                 keep_path=self.folder / "snapshot.json",
@@ -78,6 +92,7 @@ class Around:
 def device(
     *,
     revoked: bool = False,
+    expires_ns: int | None = None,
     advertise: str | None = None,
     allowances: frozenset[Allowance] = NOTHING_ALLOWED,
 ) -> DeviceListed:
@@ -90,6 +105,8 @@ def device(
         ),
         token_sha256=DIGEST,
         revoked=revoked,
+        expires_ns=expires_ns,
+        digest=DigestSecrets(sha256="ab", md5="cd"),
     )
 
 
@@ -99,6 +116,65 @@ def around(tmp_path: Path) -> Around:
 
 
 class TestDevices:
+    def test_a_token_that_has_ended_is_nobodys_in_either_protocol(
+        self, around: Around
+    ) -> None:
+        around.devices = (device(expires_ns=around.now_ns + NS_PER_S),)
+        keeper = around.refreshed()
+        before = keeper.identify(DIGEST), keeper.digest_secret("pbx", "SHA-256")
+        around.now_ns += NS_PER_S
+
+        assert None not in before
+        assert keeper.identify(DIGEST) is None
+        assert keeper.digest_secret("pbx", "SHA-256") is None
+        # What runs goes on: it is still the same device.
+        assert keeper.limits_of(around.devices[0].device) is not None
+
+    def test_the_end_of_a_token_is_in_the_copy_that_a_tap_starts_with(
+        self, around: Around
+    ) -> None:
+        around.devices = (device(expires_ns=around.now_ns + NS_PER_S),)
+        around.refreshed()
+        around.down = True
+        again = around.keeper()
+        known = again.identify(DIGEST)
+        around.now_ns += NS_PER_S
+
+        assert (around.devices[0].device, None) == (known, again.identify(DIGEST))
+
+    def test_uses_are_told_once_a_minute_and_never_by_who_asks(
+        self, around: Around
+    ) -> None:
+        around.devices = (device(),)
+        keeper = around.refreshed()
+        keeper.tell_uses()
+        first_ns = around.now_ns
+        keeper.identify(DIGEST)
+        assert [] == around.told
+        keeper.tell_uses()
+        around.now_ns += 59 * NS_PER_S
+        keeper.note_use(around.devices[0].device)
+        keeper.tell_uses()
+        around.now_ns += NS_PER_S
+        keeper.note_use(around.devices[0].device)
+        keeper.tell_uses()
+        keeper.tell_uses()
+
+        assert [{"d": first_ns}, {"d": around.now_ns}] == around.told
+
+    def test_uses_are_told_again_once_the_database_is_back(
+        self, around: Around
+    ) -> None:
+        around.devices = (device(),)
+        keeper = around.refreshed()
+        keeper.identify(DIGEST)
+        around.down = True
+        keeper.tell_uses()
+        around.down = False
+        keeper.tell_uses()
+
+        assert [{"d": around.now_ns}] == around.told
+
     def test_a_device_is_known_by_its_digest_until_it_is_revoked(
         self, around: Around
     ) -> None:
@@ -177,6 +253,21 @@ class TestLookingAgain:
         asyncio.run(keeper.look_again())
 
         assert device().device == keeper.identify(DIGEST)
+
+    def test_a_look_that_finds_nothing_new_writes_nothing_out(
+        self, around: Around, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        around.sign(1)
+        around.devices = (device(),)
+        keeper = around.refreshed()
+
+        def written(members: object) -> bytes:
+            raise AssertionError("a large table would cost a core")
+
+        monkeypatch.setattr(canonical, "dumps", written)
+        keeper.refresh()
+
+        assert 0 == keeper.age_s
 
     def test_a_flood_of_wrong_tokens_reads_the_database_once(
         self, around: Around
@@ -273,3 +364,41 @@ def test_a_torn_copy_is_as_good_as_none(around: Around, octets: bytes) -> None:
     around.down = True
 
     assert around.refreshed().identify(DIGEST) is None
+
+
+class TestAddressRules:
+    def test_they_are_known_to_the_next_tap_while_the_database_is_down(
+        self, around: Around
+    ) -> None:
+        around.address_rules = tuple(
+            checked_rule(listener, verdict, prefix, created_ns=1)
+            for listener, verdict, prefix in (
+                ("forks", "allow", "192.0.2.0/24"),
+                ("sip", "deny", "198.51.100.0/24"),
+            )
+        )
+        around.refreshed()
+        around.down = True
+        next_one = around.refreshed()
+
+        forks, sip = (next_one.address_lists(one) for one in ("forks", "sip"))
+
+        assert [False, True] == [
+            forks.admits(one) for one in ("203.0.113.1", "192.0.2.9")
+        ]
+        assert [True, False] == [
+            sip.admits(one) for one in ("192.0.2.9", "198.51.100.9")
+        ]
+
+    def test_a_rule_that_was_taken_away_counts_no_more(self, around: Around) -> None:
+        rule = checked_rule("forks", "deny", "192.0.2.1", created_ns=1)
+        around.address_rules = (rule,)
+        keeper = around.refreshed()
+        before = keeper.address_lists("forks").admits("192.0.2.1")
+        around.address_rules = ()
+        keeper.refresh()
+
+        assert (False, True) == (
+            before,
+            keeper.address_lists("forks").admits("192.0.2.1"),
+        )

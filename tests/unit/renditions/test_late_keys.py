@@ -15,7 +15,7 @@ CM = base64.b64encode(bytes(range(30))).decode()
 GCM = base64.b64encode(bytes(range(44))).decode()
 LINES = f"""
 # from the log of the SBC
-agent     a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{CM}|2^31|1:4
+agent\ta=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{CM}|2^31|1:4
 1         AEAD_AES_256_GCM inline:{GCM}\troc=3
 
 *         crypto:7 AES_CM_128_HMAC_SHA1_32 inline:{CM}

@@ -121,6 +121,32 @@ def test_the_summary_takes_losses_from_the_capture_and_the_rest_from_the_tap() -
     assert status.packets_lost == 10
 
 
+@pytest.mark.parametrize(
+    ("offered", "expected"),
+    [
+        ({101: "telephone-event", 8: "PCMA"}, "PCMA"),
+        ({13: "CN", 9: "G722"}, "G722"),
+        ({101: "telephone-event"}, "telephone-event"),
+        ({}, "unknown"),
+    ],
+)
+def test_a_line_that_stayed_silent_would_have_carried_speech(
+    offered: dict[int, str], expected: str
+) -> None:
+    reader = CaptureReader()
+    reader.feed(capture([], added(0, "agent")))
+    read = reader.finish()
+    payloads = {
+        number: PayloadFormat(payload_type=number, encoding=name, clock_rate_hz=8000)
+        for number, name in offered.items()
+    }
+    silent = replace(counted(), payloads=payloads)
+
+    (status,) = summary(read, [silent], timeline_of(read))
+
+    assert expected == status.codec
+
+
 def test_what_was_discarded_in_a_pause_is_no_loss_of_the_network() -> None:
     """The tap saw 200 of 203 packets; the capture lacks 50 more."""
     packets = Phone().say(babble(4))
@@ -149,7 +175,7 @@ def test_a_tap_that_died_left_no_counters_and_the_capture_has_to_do() -> None:
 def test_silence_is_told_per_channel() -> None:
     (channel,) = certified(Phone().say(np.full(16_000, 0xFF, np.uint8)))["channels"]
 
-    assert channel == {"label": "agent", "silence_ms": 2000}
+    assert channel == {"label": "agent", "silence_ms": 2000, "muted_ms": 0}
 
 
 def test_parts_are_named_with_what_arrived_in_them() -> None:

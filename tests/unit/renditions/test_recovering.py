@@ -331,6 +331,12 @@ class TestTheWrongKey:
         with pytest.raises(ConflictError):
             recovery(vault).hand_in(locked_call, late(stream="agent"), caller=OPERATOR)
 
+    def test_for_a_stream_that_there_is_not_is_told_what_there_is(
+        self, vault: Vault, locked_call: RecordingId
+    ) -> None:
+        with pytest.raises(ConflictError, match="called agnet: there are agent"):
+            recovery(vault).hand_in(locked_call, late(stream="agnet"), caller=OPERATOR)
+
     def test_that_was_used_before_opens_nothing_more(
         self, vault: Vault, locked_call: RecordingId
     ) -> None:

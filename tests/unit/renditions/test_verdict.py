@@ -181,6 +181,22 @@ def test_a_buffer_that_ran_over_counts_as_far_as_packets_are_missing() -> None:
     assert partial(Reason.CUT) == verdict(AUDIO, count(missing=30))
 
 
+def test_what_strangers_lost_is_nothing_that_is_missed() -> None:
+    """A flood, and a network that lost as many packets as it pleased."""
+    span = SsrcCount(ssrc=1, first=0, last=HEARD + 29, packets=HEARD)
+    plain = counted(received=HEARD, authentic=HEARD)
+
+    assert READY == verdict(AUDIO, replace(plain, stray_drops=5_000, ssrcs=(span,)))
+
+
+def test_what_was_discarded_on_purpose_is_not_missed() -> None:
+    """Digits, and media of a stream on hold: there is no pause to see."""
+    plain = counted(received=HEARD + 40, authentic=HEARD + 40)
+
+    assert READY == verdict(AUDIO, replace(plain, discarded=40))
+    assert partial(Reason.CUT) == verdict(AUDIO, replace(plain, discarded=10))
+
+
 def test_what_a_pause_discards_is_not_missed() -> None:
     pause = record(Kind.EVENT, 255, b'{"event":"pause","v":1}', at_ns=START_NS)
 

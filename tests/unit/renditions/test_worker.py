@@ -19,6 +19,7 @@ from tests.simulators.calls import (
     added,
     babble,
     capture,
+    companded,
     counted,
     heard,
 )
@@ -34,6 +35,7 @@ from vault.core.flow import (
 from vault.core.ids import RecordingId
 from vault.core.ranges import ByteRange
 from vault.objects.keys import ObjectKey
+from vault.renditions.config import WorkerConfig
 from vault.renditions.g711 import Law
 from vault.sealing.chunks import CHUNK_SIZE, context
 from vault.sealing.manifest import verify_addendum
@@ -157,6 +159,20 @@ class TestAFinishedCall:
         vault.worker().run_once()
 
         assert np.array_equal([heard(octets, Law.PCMA)], decoded(vault, id))
+
+    def test_may_have_its_tones_silenced(self, vault: Vault) -> None:
+        at = np.arange(1600) / 8000
+        pair = np.sin(2 * np.pi * 770 * at) + np.sin(2 * np.pi * 1336 * at)
+        octets = babble(2)
+        octets[8000:9600] = companded((6000 * pair).astype(np.int16))
+        id = vault.captured(capture(Phone().say(octets), added(0, "agent")))
+        config = WorkerConfig(name="worker-1", idle_s=0.01, mute_tones=True)
+        assert vault.worker(config=config).run_once()
+        samples = decoded(vault, id)[0]
+
+        assert not samples[8000:9600].any()
+        assert np.array_equal(heard(octets)[:7600], samples[:7600])
+        assert np.array_equal(heard(octets)[10_000:], samples[10_000:])
 
     def test_in_several_parts_is_one_recording(self, vault: Vault) -> None:
         """

@@ -105,7 +105,8 @@ class TestManifest:
     @pytest.mark.parametrize(
         "change",
         [
-            {"v": 2},
+            {"v": 1},
+            {"v": 3},
             {"how": "unknown"},
             {"started": "yesterday"},
             {"objects": [{}]},
@@ -116,6 +117,23 @@ class TestManifest:
     def test_one_that_we_did_not_write_is_refused(self, change: dict[str, Any]) -> None:
         with pytest.raises(SealBrokenError):
             Manifest.parse(altered(bytes(MANIFEST), change))
+
+    def test_one_of_the_first_version_is_read_and_verifies(self) -> None:
+        old = replace(MANIFEST, v=1)
+
+        assert b"stray_drops" not in bytes(old)
+        assert old == verify_manifest(sign_manifest(old, KEY, "tap-1"), KEYS)
+
+    def test_one_that_says_another_version_than_its_type_is_refused(self) -> None:
+        forged = dsse.sign(
+            bytes(replace(MANIFEST, v=1)),
+            payload_type=MANIFEST_TYPE,
+            key=KEY,
+            keyid="tap-1",
+        )
+
+        with pytest.raises(SealBrokenError, match="version"):
+            verify_manifest(forged, KEYS)
 
     def test_an_object_named_twice_is_refused(self) -> None:
         twice = replace(MANIFEST, objects=(OBJECT, OBJECT))

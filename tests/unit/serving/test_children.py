@@ -8,6 +8,7 @@ from textwrap import dedent
 
 import pytest
 
+from tests.simulators.waiting import wait_until
 from vault.core.errors import UnavailableError
 from vault.core.secrets import SecretBytes
 from vault.serving import children
@@ -21,7 +22,7 @@ def ready():
     os.close(int(options["--ready-fd"]))
 def stay():
     while True:
-        time.sleep(1)
+        signal.pause()
 """
 
 OPEN = Path("/proc/self/fd")
@@ -47,13 +48,6 @@ def make(tmp_path: Path) -> Iterator[Make]:
     yield child
     for one in made:
         one.stop(within_s=5)
-
-
-def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not reached():
-        assert time.monotonic() < deadline, "not within 30 s"
-        time.sleep(0.01)
 
 
 class TestStarting:
@@ -256,7 +250,7 @@ class TestStopping:
     def test_stopping_what_is_dead_is_no_error(self, make: Make) -> None:
         child = make("ready()")
         child.start()
-        until(lambda: not child.alive)
+        wait_until(lambda: not child.alive)
 
         child.stop(within_s=1)
 

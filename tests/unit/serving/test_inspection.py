@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from vault import process
 from vault.config import Settings
 from vault.serving.inspection import (
     Finding,
@@ -14,7 +15,6 @@ from vault.serving.inspection import (
     _disk,
     _is_ours,
     _machine,
-    _memory_lock,
     _parts,
     _tap,
     _warden,
@@ -70,7 +70,8 @@ class TestTheDisk:
 def test_a_database_that_cannot_be_opened_is_said_and_the_rest_is_looked_at(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "catalog.sqlite").write_bytes(b"this is no database" * 100)
+    (tmp_path / "catalog").mkdir()
+    (tmp_path / "catalog" / "catalog.sqlite").write_bytes(b"this is no database" * 100)
 
     findings = {one.text.partition(":")[0]: one for one in _parts(Installation(settings(tmp_path)))}  # fmt: skip
 
@@ -81,7 +82,8 @@ def test_a_database_that_cannot_be_opened_is_said_and_the_rest_is_looked_at(
 
 
 def test_a_warden_that_does_not_serve_is_a_warning(tmp_path: Path) -> None:
-    found = _warden(settings(tmp_path, warden_socket=tmp_path / "none.sock"))
+    apart = settings(tmp_path, warden_socket=tmp_path / "none.sock")
+    found = _warden(Installation(apart))
 
     assert ("warning", True) == (found.level, "serve is not running" in found.text)
 
@@ -125,13 +127,35 @@ class TestTheMachine:
         ]
 
     @pytest.mark.usefixtures("limits")
-    def test_memory_that_may_not_be_locked_is_a_warning(self) -> None:
+    @pytest.mark.parametrize("swap", [True, False])
+    @pytest.mark.parametrize("locked", [True, False])
+    def test_memory_is_said_to_be_what_readiness_says(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        locked: bool,
+        swap: bool,
+    ) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (64 << 10, hard))
+        monkeypatch.setattr(process, "_locked", lambda: locked)
+        monkeypatch.setattr(process, "_swap_exists", lambda: swap)
+        ready = not any("swapped" in gap for gap in process.harden())
 
-        found = _memory_lock()
+        said = [
+            one
+            for one in _machine(settings(tmp_path))
+            if "swap" in one.text or "MEMLOCK" in one.text
+        ]
 
-        assert ("warning", True) == (found.level, "64 KiB" in found.text)
+        expected = (
+            ("ok", "memory is locked, or there is no swap")
+            if ready
+            else ("warning", process.MAY_BE_SWAPPED)
+        )
+        assert [expected] == [(one.level, one.text) for one in said]
+        assert ready is (locked or not swap)
 
     def test_the_clock_is_looked_at(self) -> None:
         assert {"ok", "warning"} >= {one.level for one in _clock()}
@@ -140,7 +164,7 @@ class TestTheMachine:
 class TestTheTap:
     def status(self, folder: Path, **members: object) -> Installation:
         installation = Installation(settings(folder))
-        installation.tap_status_path.parent.mkdir(exist_ok=True)
+        installation.tap_status_path.parent.mkdir(parents=True, exist_ok=True)
         told = {
             "v": 1,
             "at_s": time.monotonic(),

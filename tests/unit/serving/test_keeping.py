@@ -4,13 +4,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from tests.simulators.waiting import wait_until
 from vault.serving.children import Child
 from vault.serving.descriptors import (
     NAME_BYTES,
@@ -55,13 +55,6 @@ def at() -> Iterator[Callable[..., NotifyStore]]:
 
 
 At = Callable[..., NotifyStore]
-
-
-def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not reached():
-        assert time.monotonic() < deadline, "not within 30 s"
-        time.sleep(0.005)
 
 
 def page(octets: bytes) -> int:
@@ -120,7 +113,7 @@ class TestKeeping:
         store.keep("many", pages)
         for descriptor in pages:
             os.close(descriptor)
-        until(lambda: keeper.count == 600)
+        wait_until(lambda: keeper.count == 600)
 
         assert held(keeper)["many"] == [b"%04d" % number for number in range(600)]
 
@@ -178,7 +171,7 @@ class TestKeeping:
         store.keep(NAME, [page(b"first")])
         store.keep("other", [page(b"second")])
         store.drop("other")
-        until(lambda: inner.count == 1)
+        wait_until(lambda: inner.count == 1)
         inner.close()
 
         assert held(keeper) == {short_name(NAME): [b"first"]}
@@ -186,7 +179,7 @@ class TestKeeping:
 
 # Writes what it was given, keeps one page of its own, and stays.
 CHILD: Final = """
-import json, os, socket, sys, time
+import json, os, signal, socket, sys
 from vault.serving.descriptors import NotifyStore, receive_all
 words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 given = receive_all(socket.socket(fileno=int(words["--kept-fd"])))
@@ -198,7 +191,7 @@ store.keep(f"call-{os.getpid()}", [mine])
 open(words["--folder"] + f"/{os.getpid()}", "w").write(json.dumps(pages))
 os.write(int(words["--ready-fd"]), b"ready")
 while True:
-    time.sleep(1)
+    signal.pause()
 """
 
 

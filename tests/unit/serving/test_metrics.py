@@ -51,7 +51,8 @@ def test_it_says_which_process_runs_and_how_often_it_died(
 def test_a_part_that_cannot_be_read_is_named_and_the_others_are_there(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "catalog.sqlite").write_bytes(b"this is no database" * 100)
+    (tmp_path / "catalog").mkdir()
+    (tmp_path / "catalog" / "catalog.sqlite").write_bytes(b"this is no database" * 100)
 
     lines = page(tmp_path)
 

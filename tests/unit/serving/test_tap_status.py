@@ -2,8 +2,9 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -33,6 +34,7 @@ def written(
     standing: Callable[[], TapStanding] = lambda: STANDING,
     trouble: tuple[str, str] = ("", ""),
     kept: int | None = 15,
+    sip: Mapping[str, object] = MappingProxyType({}),
 ) -> StatusWriter:
     """Let a writer look once."""
 
@@ -46,6 +48,7 @@ def written(
         refused=lambda: {"media": 4},
         alarms=lambda: {"silent": 3},
         kept=lambda: kept,
+        sip=lambda: sip,
     )
 
     asyncio.run(writer.tell())
@@ -178,3 +181,57 @@ class TestMetrics:
 
     def test_a_dead_tap_has_none(self, tmp_path: Path) -> None:
         assert metrics(tmp_path / "absent") == []
+
+
+class TestSip:
+    STANDS = MappingProxyType(
+        {
+            "listeners": ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"],
+            "problem": "",
+            "calls": 2,
+            "dialogs": 3,
+            "requests": {"INVITE": 5},
+            "responses": {"200": 4},
+            "refused": {"challenged": 1},
+            "dropped": {"budget": 9},
+            "retransmissions": 6,
+        }
+    )
+
+    def test_it_is_read_as_a_part_of_its_own(self, tmp_path: Path) -> None:
+        written(tmp_path / "s", sip=self.STANDS)
+        sip = status(tmp_path / "s").part("sip")
+
+        assert ("udp:127.0.0.1:5060", "tcp:127.0.0.1:5060") == sip.words("listeners")
+        assert ("", 2) == (sip.word("problem"), sip.number("calls"))
+        assert {"INVITE": 5.0} == sip.numbers("requests")
+
+    def test_a_status_of_before_there_was_sip_has_an_empty_part(
+        self, tmp_path: Path
+    ) -> None:
+        old = {"v": 1, "at_s": time.monotonic(), "sip": "none"}
+        (tmp_path / "s").write_text(json.dumps(old))
+        sip = status(tmp_path / "s").part("sip")
+
+        assert ((), "", 0) == (
+            sip.words("listeners"),
+            sip.word("problem"),
+            sip.number("calls"),
+        )
+
+    def test_its_metrics_have_few_labels(self, tmp_path: Path) -> None:
+        written(tmp_path / "s", sip=self.STANDS)
+        found = [line for line in metrics(tmp_path / "s") if "callvault_sip" in line]
+
+        assert {
+            "callvault_sip_listeners 2.0",
+            "callvault_sip_calls 2.0",
+            "callvault_sip_dialogs 3.0",
+            "callvault_sip_connections 0.0",
+            "callvault_sip_cut_off_addresses 0.0",
+            'callvault_sip_requests_total{method="INVITE"} 5.0',
+            'callvault_sip_responses_total{status="200"} 4.0',
+            'callvault_sip_refused_total{cause="challenged"} 1.0',
+            'callvault_sip_dropped_total{cause="budget"} 9.0',
+            "callvault_sip_retransmissions_total 6.0",
+        } == {line for line in found if not line.startswith("#")}

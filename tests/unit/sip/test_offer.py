@@ -16,6 +16,7 @@ from vault.sip.sdp import SessionDescription
 
 KEY = base64.b64encode(bytes(range(1, 31))).decode()
 CRYPTO = f"a=crypto:4 AES_CM_128_HMAC_SHA1_80 inline:{KEY}"
+HOST = "192.0.2.1"
 HEAD = ["v=0", "o=- 1 1 IN IP4 192.0.2.1", "s=-", "c=IN IP4 192.0.2.1", "t=0 0"]
 
 
@@ -166,7 +167,9 @@ class TestPlainRtp:
 
     @pytest.mark.parametrize("profile", ["RTP/AVP", "RTP/AVPF", "rtp/avp"])
     def test_a_device_that_may_sends_it_without_a_key(self, profile: str) -> None:
-        offer = read_offer(sdp(*audio(crypto="", profile=profile)), allowed=self.MAY)
+        offer = read_offer(
+            sdp(*audio(crypto="", profile=profile)), allowed=self.MAY, origin=HOST
+        )
         (stream,) = offer.streams
 
         assert SrtpSuite.PLAIN_RTP == stream.crypto.suite
@@ -203,7 +206,7 @@ class TestPlainRtp:
         ]
         assert [SrtpSuite.AES_CM_128_HMAC_SHA1_80, SrtpSuite.PLAIN_RTP] == [
             stream.crypto.suite
-            for stream in read_offer(sdp(*lines), allowed=self.MAY).streams
+            for stream in read_offer(sdp(*lines), allowed=self.MAY, origin=HOST).streams
         ]
 
     def test_where_it_comes_from_is_what_its_section_says(self) -> None:
@@ -213,6 +216,7 @@ class TestPlainRtp:
                 *audio("c=IN IP4 192.0.2.9", crypto="", profile="RTP/AVP"),
             ),
             allowed=self.MAY,
+            media_addresses=["192.0.2.0/24"],
         ).streams
 
         assert ("192.0.2.1", 5000) == first.remote

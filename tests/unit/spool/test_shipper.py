@@ -1,6 +1,5 @@
 import hashlib
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tests.simulators.waiting import wait_until
 from vault.audit.entry import Draft
 from vault.core.errors import (
     AuditUnavailableError,
@@ -113,14 +113,7 @@ class Scene:
         )
 
     def until_freed(self, recording_id: RecordingId) -> None:
-        self.until(lambda: recording_id not in self.spool.recordings())
-
-    @staticmethod
-    def until(true: Callable[[], object]) -> None:
-        limit_s = time.monotonic() + 20
-        while not true():
-            assert time.monotonic() < limit_s
-            time.sleep(0.01)
+        wait_until(lambda: recording_id not in self.spool.recordings())
 
 
 @pytest.fixture
@@ -272,7 +265,7 @@ def test_one_recording_that_cannot_go_holds_up_no_other(
     shipper = scene.shipper()
     shipper.start()
     scene.until_freed(other.recording_id)
-    scene.until(lambda: read_status(scene.spool.config.directory)[0].last_error)
+    wait_until(lambda: read_status(scene.spool.config.directory)[0].last_error)
     shipper.stop()
     scene.outbox.stop()
     (status,) = read_status(scene.spool.config.directory)

@@ -32,6 +32,7 @@ ORDER = StreamOrder(
     relays=True,
     remote=("192.0.2.1", 5004),
     held=True,
+    keeps_digits=True,
 )
 CHANGE = StreamChange(
     index=3,
@@ -113,7 +114,8 @@ class TestCounters:
             "checks": 0,
             "source_moves": 0,
             "over_budget": 0,
-            "kernel_drops": 0,
+            "stray_drops": 0,
+            "discarded": 0,
             "rejected": {"unauthenticated": 1, "too-short": 1},
             "ssrcs": (SsrcSpan(ssrc=7, first=5, last=8, packets=3),),
         }

@@ -1,5 +1,6 @@
 import pytest
 
+from vault.tap.digits import shapes_of
 from vault.tap.judging import is_ordinary, unfit
 from vault.tap.orders import Rejection
 from vault.tap.slots import ROOM, Slots
@@ -36,7 +37,22 @@ class TestABatch:
         lengths = tuple(len(datagram) for datagram in datagrams)
         heads = slots.heads(len(datagrams))
 
-        assert is_ordinary(lengths, heads) is ordinary
+        assert is_ordinary(lengths, heads, frozenset()) is ordinary
+
+    def test_with_one_that_is_treated_apart_is_no_ordinary_one(self) -> None:
+        digit = b"\x80\xe5" + bytes(20)
+        apart = shapes_of(frozenset({101}))
+
+        def judged(*datagrams: bytes) -> bool:
+            lengths = tuple(len(datagram) for datagram in datagrams)
+            heads = filled(*datagrams).heads(len(datagrams))
+            return is_ordinary(lengths, heads, apart)
+
+        assert [True, False, False] == [
+            judged(RTP, RTP),
+            judged(RTP, digit),
+            judged(digit, digit),
+        ]
 
 
 class TestADatagram:

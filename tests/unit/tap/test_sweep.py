@@ -3,11 +3,12 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from tests.simulators.tap_line import Line
-from vault.core.media import SrtpSuite
+from tests.simulators.tap_line import Line, fresh_key, press, rtp
+from vault.core.media import STATIC_PAYLOADS, PayloadFormat, SrtpSuite
 from vault.tap.capture import Kind, parse_event
 from vault.tap.orders import Rejection, StreamChange
 from vault.tap.rtcp import SenderReport
@@ -288,6 +289,161 @@ class TestAPausedCall:
         line.close()
 
         assert line.octets(Kind.RTP) == []
+
+
+class TestAHeldStream:
+    def test_is_authenticated_and_counted_and_not_captured(
+        self, lines: Callable[..., Line]
+    ):
+        line = lines()
+        before = line.send_rtp(1, 2)
+        line.sweep.change_stream(line.call, StreamChange(index=0, held=True))
+        line.send_rtp(3, 4, 5)
+        line.send(b"\x80\x00" + bytes(170))
+        line.send(line.session.protect_rtcp(REPORT), port=1)
+        line.sweep.tick()
+        line.sweep.change_stream(line.call, StreamChange(index=0, held=False))
+        after = line.send_rtp(6)
+        line.sweep.tick()
+
+        line.close()
+
+        count = line.stream.count
+        assert line.octets(Kind.RTP) == before + after
+        assert line.octets(Kind.UNDECRYPTABLE, Kind.RTCP) == []
+        assert (count.authentic, count.not_captured, count.discarded) == (6, 3, 3)
+        assert events(line) == ["stream-added", "hold", "unhold", "end"]
+
+    def test_from_the_beginning_waits_for_its_media(self, lines: Callable[..., Line]):
+        line = lines(held=True)
+        line.send_rtp(1, 2)
+        line.sweep.tick()
+        line.sweep.change_stream(line.call, StreamChange(index=0, held=False))
+        after = line.send_rtp(3)
+        line.sweep.tick()
+
+        line.close()
+
+        assert line.octets(Kind.RTP) == after
+        assert events(line) == ["stream-added", "hold", "unhold", "end"]
+
+    def test_stays_held_when_the_call_goes_on_after_a_pause(
+        self, lines: Callable[..., Line]
+    ):
+        line = lines(held=True)
+        line.sweep.pause(line.call, paused=True)
+        line.sweep.pause(line.call, paused=False)
+        line.send_rtp(1)
+        line.sweep.tick()
+
+        line.close()
+
+        assert line.octets(Kind.RTP) == []
+
+    def test_moves_its_rollover_on(self, lines: Callable[..., Line]):
+        line = lines()
+        line.lead(0xFFF0)
+        line.send_index(0xFFF0)
+        line.sweep.change_stream(line.call, StreamChange(index=0, held=True))
+        line.send_index(*range(0xFFF1, 0x10010))
+        line.sweep.tick()
+        line.sweep.change_stream(line.call, StreamChange(index=0, held=False))
+        after = line.send_index(0x10010)
+        line.sweep.tick()
+
+        line.close()
+
+        assert line.octets(Kind.RTP)[-1:] == after
+        assert line.stream.count.rejected == {}
+
+
+class TestDigits:
+    EVENTS = PayloadFormat(
+        payload_type=101, encoding="telephone-event", clock_rate_hz=8000
+    )
+
+    @staticmethod
+    def pressed(line: Line) -> list[bytes]:
+        """Send a voice and two presses of three packets each."""
+        spoken = [rtp(n) for n in range(1, 12)]
+        presses = [press(n, 480) for n in (3, 4, 5)]
+        presses += [press(n, 1120) for n in (7, 8, 9)]
+        packets = {int.from_bytes(one[2:4]): one for one in spoken + presses}
+        for number in sorted(packets):
+            line.send(line.session.protect(packets[number]))
+        line.sweep.tick()
+        return [packets[n] for n in sorted(packets) if n not in {3, 4, 5, 7, 8, 9}]
+
+    def test_are_authenticated_and_never_captured(self, lines: Callable[..., Line]):
+        line = lines(further=(self.EVENTS,))
+        spoken = self.pressed(line)
+
+        line.close()
+
+        count = line.stream.count
+        assert line.octets(Kind.RTP) == spoken
+        assert (count.authentic, count.not_captured, count.discarded) == (11, 6, 6)
+        assert line.stream.count.ssrcs.spans()[0].packets == 11
+
+    def test_leave_one_event_for_each_press_and_never_say_which(
+        self, lines: Callable[..., Line]
+    ):
+        line = lines(further=(self.EVENTS,))
+        self.pressed(line)
+
+        line.close()
+
+        noted = [r for r in line.records(Kind.EVENT) if b"digit" in r.octets]
+        assert [r.octets for r in noted] == [
+            b'{"event":"digit","stream":0,"v":1}',
+            b'{"event":"digit","stream":0,"v":1}',
+        ]
+
+    def test_are_not_kept_either_when_their_key_is_missing(
+        self, lines: Callable[..., Line]
+    ):
+        """A key that comes late would open them (kind 2)."""
+        line = lines(further=(self.EVENTS,))
+        other = OutboundSession(line.order.suite, fresh_key(line.order.suite))
+        line.send(other.protect(press(1, 480)))
+        line.send(other.protect(rtp(2)))
+        line.tick()
+        line.tick(3.0)
+
+        line.close()
+
+        kept = line.octets(Kind.UNDECRYPTABLE)
+        assert [octets[1] & 0x7F for octets in kept] == [0]
+
+    def test_of_a_paused_call_leave_nothing(self, lines: Callable[..., Line]):
+        line = lines(further=(self.EVENTS,))
+        line.sweep.pause(line.call, paused=True)
+        self.pressed(line)
+
+        line.close()
+
+        assert events(line) == ["stream-added", "pause", "end"]
+
+    def test_under_an_old_payload_map_are_digits_still(
+        self, lines: Callable[..., Line]
+    ):
+        line = lines(further=(self.EVENTS,))
+        moved = (STATIC_PAYLOADS[0], replace(self.EVENTS, payload_type=96))
+        line.sweep.change_stream(line.call, StreamChange(index=0, payloads=moved))
+        spoken = self.pressed(line)
+
+        line.close()
+
+        assert line.octets(Kind.RTP) == spoken
+
+    def test_are_captured_where_the_order_says_so(self, lines: Callable[..., Line]):
+        line = lines(further=(self.EVENTS,), keeps_digits=True)
+        self.pressed(line)
+
+        line.close()
+
+        assert len(line.octets(Kind.RTP)) == 11
+        assert events(line) == ["stream-added", "end"]
 
 
 class TestAge:

@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from vault.audit.entry import Action, Draft
 from vault.core import canonical
 from vault.core.errors import InvalidInputError, NotFoundError, ThrottledError
-from vault.core.flow import Actor, ActorKind, Caller, Purpose
+from vault.core.flow import Actor, ActorKind, Caller, Grant, MediaPart, Purpose
 from vault.core.ids import GrantId, RecordingId, new_recording_id
 from vault.trust import messages as m
 
 CALLER = Caller(actor=Actor(kind=ActorKind.USER, id="u1"), session="s", origin="::1")
 ID = new_recording_id()
+TYPED = "Frau Müller hat sich beschwert"
 REQUESTS = [
     m.AppendRequest(
         drafts=(
@@ -26,7 +27,7 @@ REQUESTS = [
         purpose=Purpose.PLAY,
         grant=GrantId("g-1"),
         right="recording:media:play",
-        reason="Frau Müller hat sich beschwert",
+        reason=TYPED,
     ),
     m.ReleaseRequest(recording_id=ID, caller=CALLER, purpose=Purpose.RENDER),
     m.OpenRowsRequest(caller=CALLER, recordings=(ID, new_recording_id())),
@@ -37,6 +38,30 @@ REQUESTS = [
     ),
     m.HealthRequest(),
 ]
+
+
+@pytest.mark.parametrize(
+    "spoken",
+    [
+        m.ReleaseRequest(
+            recording_id=ID, caller=CALLER, purpose=Purpose.PLAY, reason=TYPED
+        ),
+        Draft(
+            action=Action.RECORDING_HOLD_PLACED, caller=CALLER, text={"reason": TYPED}
+        ),
+        Grant(
+            id=GrantId("g-1"),
+            recording_id=ID,
+            part=MediaPart.AUDIO,
+            caller=CALLER,
+            right="recording:media:play",
+            expires_ns=1,
+            reason=TYPED,
+        ),
+    ],
+)
+def test_typed_words_are_in_no_repr(spoken: object) -> None:
+    assert TYPED not in repr(spoken)
 
 
 def changed(request: m.Request, **args: canonical.JsonValue) -> bytes:

@@ -18,6 +18,15 @@ CROSSING = [
         errors.RangeNotSatisfiableError,
         errors.NotReadyError,
         errors.NoMediaError,
+        errors.ReasonRequiredError,
+        errors.ApprovalRequiredError,
+        errors.StepUpRequiredError,
+        errors.SecondFactorRequiredError,
+        errors.SessionLockedError,
+        errors.PasswordChangeRequiredError,
+        errors.FactorRefusedError,
+        errors.IdentityRefusedError,
+        errors.SameHandsError,
     )
 ]
 

@@ -14,6 +14,7 @@ from tests.simulators.warden import (
     audit_log,
 )
 from vault.audit.log import AuditLog
+from vault.audit.reading import TrailReader
 from vault.sealing.keyring import Keyring
 
 
@@ -35,6 +36,11 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 def log(engine: Engine, keyring: Keyring, tmp_path: Path) -> Iterator[AuditLog]:
     with audit_log(tmp_path, keyring, engine).open() as log:
         yield log
+
+
+@pytest.fixture
+def reader(engine: Engine, log: AuditLog) -> TrailReader:
+    return TrailReader(engine)
 
 
 @pytest.fixture

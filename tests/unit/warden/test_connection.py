@@ -9,6 +9,7 @@ import pytest
 from tests.simulators.warden import USER, CatalogInMemory
 from vault.audit.entry import Action, Draft
 from vault.audit.log import AuditLog
+from vault.audit.reading import TrailReader
 from vault.core import canonical
 from vault.core.errors import (
     AccessDeniedError,
@@ -32,13 +33,12 @@ LISTED = Draft(action=Action.RECORDING_LISTED, caller=USER)
 
 @pytest.fixture
 def service(
-    log: AuditLog, keyring: Keyring, catalog: CatalogInMemory
+    log: AuditLog, keyring: Keyring, catalog: CatalogInMemory, reader: TrailReader
 ) -> Iterator[WardenService]:
     writer = LeafWriter(log)
     writer.start()
-    yield WardenService(
-        WardenParts(keys=keyring, envelopes=catalog, rows=catalog), writer
-    )
+    parts = WardenParts(keys=keyring, envelopes=catalog, rows=catalog, trail=reader)
+    yield WardenService(parts, writer)
     writer.stop()
 
 

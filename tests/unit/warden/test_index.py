@@ -7,7 +7,13 @@ import pytest
 
 from vault.core.errors import InvalidInputError
 from vault.core.secrets import SecretBytes
-from vault.warden.index import BlindIndex, name_form, party_form
+from vault.warden.index import (
+    MOST_PARTICIPANTS,
+    BlindIndex,
+    name_form,
+    party_form,
+    searchable,
+)
 
 KEY = SecretBytes(bytes(range(32)))
 
@@ -95,3 +101,34 @@ def test_the_tokens_in_the_format_page_are_ours(index: BlindIndex) -> None:
         found = index.token(field=field, value=value, month="2026-11")
         assert found is not None
         assert found.hex() == token
+
+
+def test_a_call_is_found_by_whoever_took_part() -> None:
+    participants = [
+        {"aor": "sip:+4930901820@trunk.example;user=phone", "agent": ""},
+        {"aor": "<sip:1001@pbx>", "agent": "anna"},
+        {"aor": 7},
+    ]
+    metadata = {
+        "caller": "1",
+        "callee": 2,
+        "agent": "eve",
+        "participants": participants,
+    }
+
+    assert [
+        ("agent", "eve"), ("caller", "1"), ("callee", "+4930901820"), ("agent", ""),
+        ("callee", "1001"), ("agent", "anna"), ("callee", "7"), ("agent", ""),
+    ] == list(searchable(metadata))  # fmt: skip
+
+
+@pytest.mark.parametrize("participants", [None, "text", 7, {}, ["text", 7]])
+def test_participants_that_are_none_are_passed_over(participants: object) -> None:
+    assert [] == list(searchable({"participants": participants}))
+
+
+def test_as_many_participants_are_searchable_as_an_answer_holds() -> None:
+    many = [{"aor": str(n), "agent": str(n)} for n in range(1000)]
+
+    assert 2 * MOST_PARTICIPANTS == len(list(searchable({"participants": many})))
+    assert 2 * MOST_PARTICIPANTS + 3 <= 64

@@ -9,6 +9,7 @@ import pytest
 
 from tests.simulators.warden import CatalogInMemory, Trail
 from vault.audit.log import AuditLog
+from vault.audit.reading import TrailReader
 from vault.core.errors import ConfigurationError, ConflictError
 from vault.sealing.keyring import Keyring
 from vault.warden.main import WardenLock, listen, run
@@ -78,10 +79,11 @@ def test_a_signal_ends_it_cleanly(
     trail: Trail,
     keyring: Keyring,
     catalog: CatalogInMemory,
+    reader: TrailReader,
     own_signals: None,
     number: signal.Signals,
 ) -> None:
-    parts = WardenParts(keys=keyring, envelopes=catalog, rows=catalog)
+    parts = WardenParts(keys=keyring, envelopes=catalog, rows=catalog, trail=reader)
     run(Warden(parts, log), started=lambda: os.kill(os.getpid(), number))
 
     assert [each["action"] for each in trail.entries()] == [

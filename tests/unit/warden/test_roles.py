@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from vault.audit.entry import Action, Draft
@@ -8,7 +10,7 @@ from vault.trust import messages as m
 from vault.warden.roles import PERMITS, WARDEN_ONLY, Role, check, parse_role
 
 ID = new_recording_id()
-CALLS = {"append", "release", "open_rows", "seal_row", "tokens", "health"}
+CALLS = {"append", "release", "open_rows", "seal_row", "tokens", "texts", "health"}
 
 
 def by(kind: ActorKind) -> Caller:
@@ -27,6 +29,7 @@ def request_of(call: str, role: Role) -> m.Request:
         "open_rows": m.OpenRowsRequest(caller=caller, recordings=(ID,)),
         "seal_row": m.SealRowRequest(recording_id=ID, metadata=b"", month="2026-11"),
         "tokens": m.TokensRequest(caller=caller, field="caller", value="1", months=()),
+        "texts": m.TextsRequest(caller=caller, index=0),
         "health": m.HealthRequest(),
     }
     return requests[call]
@@ -36,6 +39,8 @@ def request_of(call: str, role: Role) -> m.Request:
     ("role", "calls", "purposes"),
     [
         (Role.TAP, {"append", "health"}, set()),
+        (Role.AUDITOR, {"append", "health"}, set()),
+        (Role.SERVE, {"append", "health"}, set()),
         (
             Role.WORKER,
             {"append", "release", "seal_row", "tokens", "health"},
@@ -43,7 +48,7 @@ def request_of(call: str, role: Role) -> m.Request:
         ),
         (
             Role.WEB,
-            {"append", "release", "open_rows", "tokens", "health"},
+            {"append", "release", "open_rows", "tokens", "texts", "health"},
             {Purpose.PLAY, Purpose.EXPORT, Purpose.LIVE},
         ),
         (
@@ -74,6 +79,21 @@ def test_a_purpose_belongs_to_a_role_and_its_kind_of_actor(
     request = m.ReleaseRequest(recording_id=ID, caller=by(kind), purpose=purpose)
     permit = PERMITS[role]
     if purpose in permit.purposes and kind in permit.actors:
+        check(role, request)
+    else:
+        with pytest.raises(AccessDeniedError):
+            check(role, request)
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("call", ["open_rows", "tokens", "texts"])
+@pytest.mark.parametrize("kind", ActorKind)
+def test_nothing_is_opened_for_another_kind_of_actor(
+    role: Role, call: str, kind: ActorKind
+) -> None:
+    permit = PERMITS[role]
+    request = replace(request_of(call, role), caller=by(kind))
+    if call in permit.calls and kind in permit.actors:
         check(role, request)
     else:
         with pytest.raises(AccessDeniedError):

@@ -9,6 +9,7 @@ import pytest
 from tests.simulators.warden import USER, CatalogInMemory, Trail
 from vault.audit.entry import Action, Draft
 from vault.audit.log import AuditLog
+from vault.audit.reading import TrailReader
 from vault.core.errors import AuditUnavailableError, ConfigurationError
 from vault.sealing.keyring import Keyring
 from vault.trust.client import WardenClient
@@ -21,8 +22,10 @@ LISTED = Draft(action=Action.RECORDING_LISTED, caller=USER)
 
 
 @pytest.fixture
-def parts(keyring: Keyring, catalog: CatalogInMemory) -> WardenParts:
-    return WardenParts(keys=keyring, envelopes=catalog, rows=catalog)
+def parts(
+    keyring: Keyring, catalog: CatalogInMemory, reader: TrailReader
+) -> WardenParts:
+    return WardenParts(keys=keyring, envelopes=catalog, rows=catalog, trail=reader)
 
 
 @pytest.fixture
@@ -75,6 +78,55 @@ def test_the_kernel_says_who_is_at_the_socket(
         client.append(LISTED)
 
     assert [each["via"] for each in trail.of("recording.listed")] == ["cli"]
+
+
+def test_an_operator_of_our_own_user_proves_that_he_is_not_confined(
+    warden: Warden, trail: Trail, tmp_path: Path
+) -> None:
+    path, proof, other = (tmp_path / name for name in ("w.sock", "proof", "other"))
+    proof.touch()
+    other.touch()
+    warden.start((), listen(path), {}, proof)
+    for shown in (None, other, tmp_path / "missing"):
+        with (
+            WardenClient.at(path, proof=shown) as client,
+            pytest.raises(AuditUnavailableError),
+        ):
+            client.append(LISTED)
+    with WardenClient.at(path, proof=proof) as client:
+        client.append(LISTED)
+
+    assert [each["via"] for each in trail.of("recording.listed")] == ["cli"]
+
+
+def test_a_name_of_the_proof_is_not_the_proof(warden: Warden, tmp_path: Path) -> None:
+    """
+    A descriptor with O_PATH can be had without any right to open.
+    """
+    path, proof = tmp_path / "w.sock", tmp_path / "proof"
+    proof.touch()
+    warden.start((), listen(path), {}, proof)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(path))
+        name = os.open(proof, os.O_PATH)
+        socket.send_fds(sock, [b"p"], [name])
+        os.close(name)
+        sock.settimeout(SOON_S)
+
+        assert sock.recv(1) == b""
+
+
+def test_a_process_of_our_own_user_has_its_role_and_an_operator_his(
+    warden: Warden, trail: Trail, tmp_path: Path
+) -> None:
+    path, proof = tmp_path / "w.sock", tmp_path / "proof"
+    proof.touch()
+    warden.start((), listen(path), {os.geteuid(): "web"}, proof)
+    for shown in (None, proof):
+        with WardenClient.at(path, proof=shown) as client:
+            client.append(LISTED)
+
+    assert [each["via"] for each in trail.of("recording.listed")] == ["web", "cli"]
 
 
 def test_a_uid_without_a_role_is_not_served(warden: Warden, tmp_path: Path) -> None:

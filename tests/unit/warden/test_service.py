@@ -63,9 +63,15 @@ def writer(log: AuditLog, clock: Clock) -> Iterator[LeafWriter]:
 
 @pytest.fixture
 def service(
-    keyring: Keyring, catalog: CatalogInMemory, writer: LeafWriter, clock: Clock
+    keyring: Keyring,
+    catalog: CatalogInMemory,
+    reader: TrailReader,
+    writer: LeafWriter,
+    clock: Clock,
 ) -> WardenService:
-    parts = WardenParts(keys=keyring, envelopes=catalog, rows=catalog, monotonic=clock)
+    parts = WardenParts(
+        keys=keyring, envelopes=catalog, rows=catalog, trail=reader, monotonic=clock
+    )
     return WardenService(parts, writer)
 
 
@@ -142,6 +148,103 @@ class TestAppend:
             ask(service, Role.WEB, m.AppendRequest(drafts=(forged,)))
         assert trail.of("recording.key.released") == []
         assert [each["reason"] for each in trail.of("access.refused")] == ["role"]
+
+
+class TestTexts:
+    def test_what_was_typed_is_read_back_after_a_leaf_that_says_so(
+        self, service: WardenService, recording: RecordingId, trail: Trail
+    ) -> None:
+        ask(service, Role.WEB, play(recording, reason="Frau Müller klagt"))
+        (leaf,) = trail.of("recording.key.released")
+        place = trail.entries().index(leaf)
+        wanted = m.TextsRequest(caller=USER, index=place, right="audit:text:read")
+        answer = ask(service, Role.WEB, wanted)
+        (read,) = trail.of("audit.text.read")
+
+        assert {"reason": "Frau Müller klagt"} == answers.parse_texts_answer(answer)
+        assert {
+            "actor": "user:u1",
+            "right": "audit:text:read",
+            "recording": recording,
+            "detail": {"entry": place, "fields": "reason"},
+        }.items() <= read.items()
+        assert "Frau" not in str(trail.entries())
+
+    def test_what_is_not_there_opens_nothing_and_leaves_no_leaf(
+        self, service: WardenService, recording: RecordingId, trail: Trail
+    ) -> None:
+        ask(service, Role.WEB, play(recording))
+
+        for place in (len(trail.entries()) - 1, len(trail.entries()), 2**52):
+            with pytest.raises(NotFoundError):
+                ask(service, Role.WEB, m.TextsRequest(caller=USER, index=place))
+        assert [] == trail.of("audit.text.read")
+
+    @pytest.mark.parametrize("role", [Role.CLI, Role.TAP, Role.WORKER])
+    def test_who_serves_no_people_reads_none_and_the_leaf_says_which(
+        self, service: WardenService, trail: Trail, role: Role
+    ) -> None:
+        with pytest.raises(AccessDeniedError):
+            ask(service, role, m.TextsRequest(caller=USER, index=7))
+        (leaf,) = trail.of("audit.text.read")
+
+        assert ("refused", "role", {"entry": 7}) == (
+            leaf["result"],
+            leaf["reason"],
+            leaf["detail"],
+        )
+
+    def test_nobody_reads_as_the_operator_over_the_web(
+        self, service: WardenService, recording: RecordingId, trail: Trail
+    ) -> None:
+        ask(service, Role.WEB, play(recording, reason="Frau Müller klagt"))
+        place = len(trail.entries()) - 1
+        operator = Caller(actor=Actor(kind=ActorKind.OPERATOR, id="0"))
+
+        with pytest.raises(AccessDeniedError):
+            ask(service, Role.WEB, m.TextsRequest(caller=operator, index=place))
+
+    def test_who_reads_too_many_is_told_of_and_refused_before_the_leaf(
+        self,
+        service: WardenService,
+        recording: RecordingId,
+        trail: Trail,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        ask(service, Role.WEB, play(recording, reason="Frau Müller klagt"))
+        wanted = m.TextsRequest(caller=USER, index=len(trail.entries()) - 1)
+        for _ in range(58):
+            service._text_rates.count(str(USER.actor))
+        ask(service, Role.WEB, wanted)
+        before = capsys.readouterr()
+        ask(service, Role.WEB, wanted)
+        said = capsys.readouterr()
+        for _ in range(540):
+            service._text_rates.count(str(USER.actor))
+
+        for _ in range(3):
+            with pytest.raises(ThrottledError):
+                ask(service, Role.WEB, wanted)
+        assert "warden.texts.alarm" not in before.out + before.err
+        assert "warden.texts.alarm" in said.out + said.err
+        assert ["", "", "throttled"] == [
+            each.get("reason", "") for each in trail.of("audit.text.read")
+        ]
+        ask(service, Role.WEB, play(recording))
+
+    def test_what_does_not_open_is_on_the_trail(
+        self, service: WardenService, recording: RecordingId, trail: Trail
+    ) -> None:
+        ask(service, Role.WEB, play(recording, reason="Frau Müller klagt"))
+        place = len(trail.entries()) - 1
+        service._texts._key = SecretBytes(b"k" * 32)
+
+        with pytest.raises(SealBrokenError):
+            ask(service, Role.WEB, m.TextsRequest(caller=USER, index=place))
+        assert [("ok", ""), ("failed", "seal-broken")] == [
+            (each["result"], each.get("reason", ""))
+            for each in trail.of("audit.text.read")
+        ]
 
 
 class TestRelease:

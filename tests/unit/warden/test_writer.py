@@ -1,10 +1,11 @@
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.simulators.waiting import wait_until
 from tests.simulators.warden import USER, Trail
 from vault.audit.entry import Action, Draft
 from vault.audit.log import AuditLog
@@ -99,13 +100,6 @@ def soon() -> float:
     return time.monotonic() + SOON_S
 
 
-def eventually(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + SOON_S
-    while not is_so():
-        assert time.monotonic() < until
-        threading.Event().wait(0.01)
-
-
 def test_sixty_four_writers_leave_no_gap_in_a_real_log(
     log: AuditLog, trail: Trail
 ) -> None:
@@ -134,7 +128,7 @@ def test_what_waits_shares_one_commit(table: LogOnATable, writer: LeafWriter) ->
         others = [
             pool.submit(writer.append, [leaf()], deadline_s=soon()) for _ in range(20)
         ]
-        eventually(lambda: writer._queue.qsize() == 20)
+        wait_until(lambda: writer._queue.qsize() == 20)
         table.open.set()
         for each in (first, *others):
             each.result()
@@ -237,7 +231,7 @@ def test_an_altered_trail_is_not_cured_by_a_probe(
         writer.append([leaf()], deadline_s=soon())
     table.failure = None
     probes = table.probes
-    eventually(lambda: table.probes > probes)
+    wait_until(lambda: table.probes > probes)
 
     assert not writer.health().healthy
 
@@ -268,7 +262,7 @@ def test_a_call_that_the_log_refuses_does_not_refuse_the_others(
             pool.submit(writer.append, [each], deadline_s=soon())
             for each in (bad, good)
         ]
-        eventually(lambda: writer._queue.qsize() == 2)
+        wait_until(lambda: writer._queue.qsize() == 2)
         table.open.set()
         first.result()
         with pytest.raises(cls, match="this one"):
@@ -282,7 +276,7 @@ def test_a_call_that_the_log_refuses_does_not_refuse_the_others(
 def test_while_nobody_writes_the_log_is_probed_and_stays_as_it_is(
     table: LogOnATable, writer: LeafWriter
 ) -> None:
-    eventually(lambda: table.probes >= 2)
+    wait_until(lambda: table.probes >= 2)
 
     assert writer.health().healthy
     assert table.size == 0
@@ -313,9 +307,9 @@ def test_a_writer_that_ends_writes_what_waits_and_takes_no_more(
         first = pool.submit(writer.append, [leaf()], deadline_s=soon())
         table.entered.wait(SOON_S)
         second = pool.submit(writer.append, [leaf()], deadline_s=soon())
-        eventually(lambda: writer._queue.qsize() == 1)
+        wait_until(lambda: writer._queue.qsize() == 1)
         stopped = pool.submit(writer.stop)
-        eventually(lambda: writer._stopping)
+        wait_until(lambda: writer._stopping)
         table.open.set()
         for each in (first, second, stopped):
             each.result()

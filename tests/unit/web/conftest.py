@@ -7,16 +7,24 @@ import pytest
 from httpx import Client
 
 from tests.simulators.asgi import SignedInAs, client_for
-from tests.simulators.web_vault import PASSWORD, WebVault, running
-from vault.web.config import WebConfig
+from tests.simulators.web_vault import PASSWORD, UNHURRIED, WebVault, running
+from vault.access.permissions import Role
 
 
 @pytest.fixture(scope="module")
 def shared_vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebVault]:
     """One vault for a module; its tests add recordings and never take one away."""
-    config = WebConfig(requests_per_minute=100_000)
-    with running(tmp_path_factory.mktemp("vault"), config) as vault:
+    with running(tmp_path_factory.mktemp("vault"), UNHURRIED) as vault:
         vault.crew()
+        yield vault
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebVault]:
+    """One for a module whose tests make and change people, workgroups and devices."""
+    with running(tmp_path_factory.mktemp("company"), UNHURRIED) as vault:
+        vault.crew()
+        vault.person("anna", Role.ADMINISTRATOR)
         yield vault
 
 

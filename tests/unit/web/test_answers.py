@@ -1,3 +1,4 @@
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 
@@ -9,7 +10,7 @@ from vault.core.errors import (
     ThrottledError,
 )
 from vault.core.problems import Problem
-from vault.web.answers import LastResort, answer_errors
+from vault.web.answers import EVENT_INTERNAL_ERROR, LastResort, answer_errors
 
 SECRET = "+49 30 901820"
 
@@ -36,6 +37,15 @@ def test_an_unknown_exception_tells_nothing() -> None:
 
     assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal")
     assert SECRET not in answer.text
+
+
+def test_an_unknown_exception_is_one_line_of_the_log_and_ends_one_request() -> None:
+    client = client_for(app_that_raises(KeyError(SECRET)))
+    with structlog.testing.capture_logs() as lines:
+        statuses = [client.get("/api/x").status_code for _ in range(2)]
+
+    assert [500, 500] == statuses
+    assert [EVENT_INTERNAL_ERROR] * 2 == [line["event"] for line in lines]
 
 
 def test_a_known_error_is_its_problem() -> None:

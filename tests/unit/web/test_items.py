@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from vault.access.workgroups import Workgroup
 from vault.catalog.values import RecordingRow
 from vault.core.flow import Direction, RecordingState, StreamStatus
 from vault.core.ids import RecordingId, WorkgroupId
@@ -21,6 +22,7 @@ def row(state: RecordingState = RecordingState.READY, *labels: str) -> Recording
         device_id=None,
         workgroup_id=WorkgroupId("w"),
         agent_id=None,
+        class_name=None,
         day="2026-11-23",
         kid=None,
         size_bytes=1,
@@ -198,3 +200,14 @@ def test_a_screen_is_no_lane_whatever_its_name() -> None:
 
 def test_a_call_without_streams_still_has_a_lane() -> None:
     assert len(RecordingItem.of(row(), None, workgroup=None).lanes) == 1
+
+
+def test_the_class_is_its_own_or_that_of_its_workgroup() -> None:
+    plain = Workgroup(id=WorkgroupId("w"), name="Desk")
+    board = Workgroup(id=WorkgroupId("w"), name="Board", class_name="secret")
+    own = replace(row(), class_name="medical")
+
+    assert [None, "secret", "medical"] == [
+        RecordingItem.of(one, None, workgroup=group).brief().get("class")
+        for one, group in ((row(), plain), (row(), board), (own, board))
+    ]

@@ -7,8 +7,9 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from vault.core import problems
+from vault.edge import problems as edge
 from vault.web import answers
-from vault.web.api import audit, recordings, sessions
+from vault.web.api import audit, recordings, sessions, tokens
 from vault.web.api.health import health_routes
 from vault.web.api.media import media_routes
 from vault.web.config import WebConfig
@@ -24,7 +25,11 @@ def test_every_problem_type_is_listed_with_its_status_and_no_other() -> None:
     of_core = {slug: status for status, slug, _ in problems._TABLE.values()}
     of_http = {
         one.type.removeprefix(problems.TYPE_PREFIX): one.status
-        for one in [*vars(answers).values(), problems.INTERNAL]
+        for one in (
+            *vars(answers).values(),
+            *vars(edge).values(),
+            problems.INTERNAL,
+        )
         if isinstance(one, problems.Problem)
     }
 
@@ -36,6 +41,7 @@ def test_every_route_is_described() -> None:
     config = WebConfig()
     routers: list[APIRouter] = [
         sessions.router,
+        tokens.router,
         recordings.router,
         audit.router,
         media_routes(config),
@@ -46,6 +52,7 @@ def test_every_route_is_described() -> None:
         route.path.replace("{recording_id}/{part}", "{id}/audio")
         .replace("{recording_id}", "{id}")
         .replace("{token_id}", "{id}")
+        .replace("{session_id}", "{id}")
         .replace("{path:path}", "{path}")
         for router in routers
         for route in router.routes

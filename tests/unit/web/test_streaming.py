@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from tests.simulators.asgi import client_for
-from vault.core.errors import SealBrokenError
-from vault.web.streaming import CuttableResponse
+from vault.core.errors import NotAuthenticatedError, SealBrokenError
+from vault.web import streaming
+from vault.web.streaming import ABORT, CuttableResponse, asked_again
 
 
 def blocks(*items: bytes | Exception) -> Iterator[bytes]:
@@ -68,3 +69,71 @@ def test_nothing_more_is_made_for_a_client_that_left() -> None:
     asyncio.run(scenario())
 
     assert len(made) < 10
+
+
+def test_a_client_that_does_not_read_is_cut_off_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streaming, "ASK_EVERY_S", 0.01)
+    asked, aborted, closed = list[int](), list[bool](), list[bool]()
+
+    def still_allowed() -> None:
+        asked.append(len(asked))
+        if len(asked) == 3:
+            raise NotAuthenticatedError("signed out")
+
+    def plenty() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"x"
+        finally:
+            closed.append(True)
+
+    async def scenario() -> None:
+        stalled = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await stalled.wait()
+            raise AssertionError
+
+        async def send(message: dict[str, Any]) -> None:
+            if message.get("body"):
+                await stalled.wait()
+
+        response = CuttableResponse(
+            plenty(), status_code=200, headers={}, still_allowed=still_allowed
+        )
+        scope = {"type": "http", "state": {ABORT: lambda: aborted.append(True)}}
+        await asyncio.wait_for(response(scope, receive, send), 10)
+
+    asyncio.run(scenario())
+
+    assert ([0, 1, 2], [True], [True]) == (asked, aborted, closed)
+
+
+def test_blocks_stop_where_nothing_more_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streaming, "ASK_EVERY_S", 0.0)
+    taken = list[bytes]()
+    closed = list[bool]()
+
+    def plenty() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"x"
+        finally:
+            closed.append(True)
+
+    def still_allowed() -> None:
+        if len(taken) == 2:
+            raise NotAuthenticatedError("signed out")
+
+    def take() -> None:
+        for block in asked_again(plenty(), still_allowed):
+            taken.append(block)
+
+    with pytest.raises(NotAuthenticatedError):
+        take()
+
+    assert ([b"x", b"x"], [True]) == (taken, closed)

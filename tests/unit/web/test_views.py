@@ -2,7 +2,7 @@ import pytest
 
 from vault.core.flow import Direction, Reason, RecordingState
 from vault.web import words
-from vault.web.views import clock_text, utc_text
+from vault.web.views import clock_text, sentence, utc_text
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,8 @@ def test_there_are_words_for_every_reason_direction_and_waiting_state() -> None:
     assert all(words.reason_text(reason) for reason in Reason)
     assert all(words.direction_text(direction) for direction in Direction)
     assert set(words.PROGRESS) == waiting
+
+
+def test_a_sentence_keeps_the_letters_of_names() -> None:
+    assert "Nobody is called McAdam at IP" == sentence("nobody is called McAdam at IP")
+    assert "" == sentence("")

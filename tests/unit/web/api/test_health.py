@@ -18,6 +18,7 @@ def test_a_sound_vault_is_ready(shared_vault: WebVault, nobody: Client) -> None:
         "warden": "ok",
         "database": "ok",
         "store": "ok",
+        "emergency": "ok",
         "hardening": "ok",
     }
 

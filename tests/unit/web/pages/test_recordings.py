@@ -1,8 +1,12 @@
+import re
+
 import pytest
 
 from tests.simulators.asgi import SignedInAs
 from tests.simulators.web_vault import Call, WebVault
-from vault.core.flow import Reason, RecordingState
+from vault.access.permissions import Permission, ScopeKind
+from vault.access.rights import HolderKind, NewRight
+from vault.core.flow import Actor, ActorKind, Reason, RecordingState
 
 HOSTILE = "<script>alert(1)</script>\"' onerror=x"
 
@@ -209,3 +213,30 @@ class TestRecording:
 
         assert answer.status_code == 503
         assert "+49 30 901820" not in answer.text
+
+    def test_who_may_read_about_it_and_not_hear_it_gets_no_player(
+        self, own_vault: WebVault, in_browser: SignedInAs
+    ) -> None:
+        id = own_vault.record()
+        running = own_vault.record(Call(state=RecordingState.RECORDING))
+        own_vault.services().duties.rights.add(
+            NewRight(
+                holder_kind=HolderKind.USER,
+                holder=own_vault.people.by_name("carl").id,
+                permission=Permission.RECORDING_METADATA_READ,
+                scope_kind=ScopeKind.ALL,
+            ),
+            granted_by=Actor(kind=ActorKind.OPERATOR, id="0"),
+        )
+        carl = in_browser("carl", own_vault)
+        page = carl.get(f"/recordings/{id}")
+        waiting = carl.get(f"/recordings/{running}").text
+
+        assert 200 == page.status_code
+        assert "+49 30 901820" in page.text
+        assert "You may read about this call, and not hear it." in page.text
+        assert "data-audio" not in page.text
+        assert "still being recorded" in waiting
+        assert "shows the player" not in waiting
+        assert "player" not in "".join(re.findall(r"<script[^>]+>", page.text))
+        assert "access.refused" not in {one["action"] for one in own_vault.leaves()}

@@ -1,10 +1,15 @@
+import re
+
 import pytest
 
 from tests.simulators.asgi import SignedInAs
 from tests.simulators.web_vault import WebVault
-from vault.core.flow import NOTHING_ALLOWED, Allowance
+from vault.access.permissions import Role
 
-PATHS = ("/people", "/devices", "/health")
+PATHS = (
+    *("/people", "/workgroups", "/devices", "/extensions", "/policies"),
+    *("/addresses", "/sessions", "/health"),
+)
 
 
 @pytest.mark.parametrize(
@@ -16,20 +21,6 @@ def test_an_administrator_sees_people_devices_and_health(
     answer = in_browser("adam").get(path)
 
     assert (answer.status_code, word in answer.text) == (200, True)
-
-
-def test_what_a_device_may_send_although_it_is_unsafe_is_said_in_words(
-    shared_vault: WebVault, in_browser: SignedInAs
-) -> None:
-    before = in_browser("adam").get("/devices").text
-    added = shared_vault.devices.add("old-pbx", allowances=frozenset(Allowance))
-    page = in_browser("adam").get("/devices").text
-    shared_vault.devices.allow(added.device.id, NOTHING_ALLOWED)
-
-    assert "SRTP only" in before
-    assert "within hours" not in before
-    assert "also unencrypted RTP and weak SRTP tags (32 bit)" in page
-    assert "within hours" in page
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -44,3 +35,25 @@ def test_a_place_without_a_right_is_not_in_the_navigation(
     page = in_browser("ada").get("/recordings").text
 
     assert [path for path in PATHS if f'href="{path}"' in page] == []
+
+
+def test_the_pages_of_administration_are_one_place_with_tabs(
+    in_browser: SignedInAs,
+) -> None:
+    page = in_browser("adam").get("/devices").text
+    main, tabs = page.split('aria-label="Administration"')
+    found = re.findall(r'<a href="([^"]+)"( aria-current="page")?>', tabs)
+
+    assert '<a href="/people" aria-current="true">Administration</a>' in main
+    assert list(PATHS) == [href for href, _ in found][: len(PATHS)]
+    assert ["/devices"] == [href for href, current in found if current]
+
+
+def test_whoever_has_one_page_of_it_has_no_tabs(
+    shared_vault: WebVault, in_browser: SignedInAs
+) -> None:
+    shared_vault.person("clara", Role.CUSTODIAN)
+    page = in_browser("clara").get("/health").text
+
+    assert '<a href="/health" aria-current="page">Health</a>' in page
+    assert "Administration" not in page

@@ -1,0 +1,103 @@
+"""The trail of a whole installation, streamed to a real receiver."""
+
+import json
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.simulators.installation import CALLVAULT, Installation
+from tests.simulators.syslog_servers import (
+    SyslogServerProcess,
+    missing,
+    syslog_server,
+)
+from tests.simulators.waiting import wait_until
+
+pytestmark = [pytest.mark.network]
+
+
+@pytest.fixture
+def siem(tmp_path: Path) -> Iterator[SyslogServerProcess]:
+    if reason := missing("rsyslog"):
+        pytest.skip(reason)
+    with syslog_server("rsyslog", tmp_path) as siem:
+        yield siem
+
+
+@pytest.fixture
+def vault(siem: SyslogServerProcess) -> Iterator[Installation]:
+    vault = Installation(
+        {
+            # The auditor is confined, and known by its user alone.
+            "CALLVAULT_WARDEN_ROLES": json.dumps({str(os.getuid()): "auditor"}),
+            "CALLVAULT_AUDIT_STREAM_URL": f"tls://localhost:{siem.port}",
+            "CALLVAULT_AUDIT_STREAM_CA": str(siem.ca),
+        }
+    )
+    try:
+        vault.said("init", "--yes")
+        with running(vault, "warden"), running(vault, "auditor"):
+            yield vault
+    finally:
+        vault.close()
+
+
+@contextmanager
+def running(vault: Installation, process: str) -> Iterator[None]:
+    """Run one process of *vault*: no call comes here, so no tap and no web."""
+    with vault.log.open("ab") as log:
+        started = subprocess.Popen(
+            [*CALLVAULT, process], env=vault.env, stdout=log, stderr=log
+        )
+    try:
+        yield
+    finally:
+        started.terminate()
+        started.wait(20)
+
+
+def arrived(siem: SyslogServerProcess) -> list[tuple[int, object]]:
+    """Return index and entry of each message about an entry, as they came."""
+    return [
+        (int(line["index"]), json.loads(line["msg"])["entry"])
+        for line in siem.lines()
+        if line["index"]
+    ]
+
+
+def entries_of(vault: Installation) -> list[dict[str, Any]]:
+    """Return the log as its database has it."""
+    place = vault.folder / "audit" / "audit.sqlite"
+    with closing(sqlite3.connect(f"file:{place}?mode=ro", uri=True)) as log:
+        rows = log.execute("SELECT octets FROM log_entry ORDER BY position")
+        return [json.loads(octets) for (octets,) in rows]
+
+
+def test_a_siem_has_the_trail_entry_by_entry_and_gets_it_again_on_demand(
+    vault: Installation, siem: SyslogServerProcess
+) -> None:
+    wait_until(lambda: len(arrived(siem)) > 2, "the SIEM has the beginning")
+
+    status = vault.json("audit", "stream", "status")
+
+    assert (True, None) == (status["running"], status["problem"])
+
+    vault.said("audit", "stream", "rewind", "--to", "0")
+    wait_until(
+        lambda: [index for index, _ in arrived(siem)].count(0) == 2,
+        "entry 0 came again",
+    )
+    logged = entries_of(vault)
+
+    assert [logged[index] for index, _ in arrived(siem)] == [
+        entry for _, entry in arrived(siem)
+    ]
+    assert f"os:{os.getuid()}" in {
+        one["actor"] for one in logged if one["action"] == "audit.stream.rewound"
+    }
