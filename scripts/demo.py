@@ -60,6 +60,7 @@ class Demo:
             "CALLVAULT_WEB_LISTEN": self.web,
             "CALLVAULT_FORKS_LISTEN": self.forks,
             "CALLVAULT_METRICS_LISTEN": f"127.0.0.1:{free_port(9090)}",
+            "CALLVAULT_SIP_LISTEN": f"127.0.0.1:{free_port(5060)}",
         }
         self.passwords: dict[str, str] = {}
         self.serve: subprocess.Popen[bytes] | None = None

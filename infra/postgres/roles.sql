@@ -38,26 +38,24 @@ REVOKE ALL ON SCHEMA catalog, audit FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA catalog
     TO callvault_warden, callvault_tap, callvault_worker, callvault_web;
-GRANT USAGE ON SCHEMA audit TO callvault_warden, callvault_web;
+GRANT USAGE ON SCHEMA audit TO callvault_warden;
 
 -- Every process looks whether the schema is the one it was written for.
 GRANT SELECT ON catalog.schema_version
     TO callvault_warden, callvault_tap, callvault_worker, callvault_web;
-GRANT SELECT ON audit.schema_version TO callvault_warden, callvault_web;
+GRANT SELECT ON audit.schema_version TO callvault_warden;
 
 
 -- The trail.  Only the warden writes, and what it wrote it can't rewrite: it may
 -- add entries, move the head (a trigger lets it only grow), and erase free text
--- beside the log.  Web reads the log and never the text beside it.
+-- beside the log.  Whoever else reads it asks the warden (ADR 16).
 
-GRANT SELECT, INSERT ON audit.log_entry, audit.log_node, audit.log_checkpoint
+GRANT SELECT, INSERT ON audit.log_entry, audit.log_object, audit.log_node,
+                        audit.log_checkpoint
     TO callvault_warden;
 GRANT SELECT, UPDATE (size, root) ON audit.log_head TO callvault_warden;
 GRANT SELECT, INSERT, DELETE ON audit.log_text TO callvault_warden;
 GRANT SELECT, UPDATE (time_ns) ON audit.log_probe TO callvault_warden;
-
-GRANT SELECT ON audit.log_entry, audit.log_node, audit.log_checkpoint, audit.log_head
-    TO callvault_web;
 
 
 -- The warden reads what it opens: envelopes and sealed rows.
@@ -76,8 +74,13 @@ GRANT UPDATE (state, device_id, workgroup_id, agent_id, day, kid, size_bytes,
 GRANT USAGE ON SEQUENCE catalog.recording_seq_seq TO callvault_tap;
 GRANT INSERT ON catalog.envelope TO callvault_tap;
 GRANT SELECT, INSERT, UPDATE (is_current) ON catalog.stored_object TO callvault_tap;
-GRANT SELECT ON catalog.device, catalog.workgroup TO callvault_tap;
+-- What a device answers SIP challenges with is the tap's alone to know.
+GRANT SELECT ON catalog.device, catalog.device_digest, catalog.extension,
+                catalog.workgroup, catalog.address_rule
+    TO callvault_tap;
 GRANT SELECT (id, name_key) ON catalog.person TO callvault_tap;
+-- When it last heard each device, once a minute.
+GRANT UPDATE (used_ns) ON catalog.device TO callvault_tap;
 
 
 -- The worker claims recordings and writes down what it made.  It asks the warden
@@ -101,14 +104,71 @@ GRANT SELECT (recording_id), INSERT, DELETE ON catalog.sealed_row, catalog.index
 
 GRANT SELECT ON catalog.recording, catalog.stored_object, catalog.index_token
     TO callvault_web;
--- Holds are web's to place; asking for a format locks the recording's row.
-GRANT UPDATE (held) ON catalog.recording TO callvault_web;
+-- Holds and classes are web's to say; asking for a format locks the recording's row.
+GRANT UPDATE (held, held_since_ns, held_by, class_name) ON catalog.recording TO callvault_web;
 GRANT SELECT, INSERT ON catalog.wanted_format TO callvault_web;
 GRANT SELECT ON catalog.workgroup, catalog.device, catalog.person,
                 catalog.person_role, catalog.person_workgroup TO callvault_web;
--- A right password may be kept under a costlier hash.
-GRANT UPDATE (password_hash) ON catalog.person TO callvault_web;
-GRANT SELECT, INSERT, DELETE, UPDATE (used_ns) ON catalog.session, catalog.token
+-- Administrators say on its pages whose an address is.
+GRANT SELECT, INSERT, DELETE, UPDATE (agent, workgroup) ON catalog.extension
     TO callvault_web;
-GRANT SELECT, INSERT, DELETE, UPDATE (expires_ns) ON catalog.media_grant TO callvault_web;
+-- They add devices, hold them to lists and limits, renew and revoke their tokens.  What
+-- a device answers SIP challenges with, web writes and never reads back.
+GRANT INSERT (id, name, name_key, secret_sha256, expires_ns, media_advertise,
+              allowances, addresses, media_addresses, certificates, max_calls),
+      UPDATE (secret_sha256, expires_ns, revoked, media_advertise, allowances,
+              addresses, media_addresses, certificates, max_calls)
+    ON catalog.device TO callvault_web;
+GRANT SELECT (device_id), INSERT, DELETE ON catalog.device_digest TO callvault_web;
+-- And which addresses may come at all.
+GRANT SELECT, INSERT, DELETE ON catalog.address_rule TO callvault_web;
+-- A right password may be kept under a costlier hash.
+-- What a directory says of people, it says at their sign-in: web writes that down.
+-- Administrators add people, and shut and open accounts, on its pages.
+GRANT INSERT (id, name, name_key, password_hash, must_change_password, source,
+              external_id, seen_ns, password_changed_ns),
+      UPDATE (name, name_key, password_hash, external_id, seen_ns, vouched_until_ns,
+              password_changed_ns, must_change_password, disabled)
+    ON catalog.person TO callvault_web;
+-- A code with which somebody chooses a password counts once.
+GRANT SELECT, INSERT, DELETE ON catalog.activation TO callvault_web;
+-- Officers keep searches of the trail.
+GRANT SELECT, INSERT, DELETE ON catalog.saved_search TO callvault_web;
+-- What they exported of it last is what the next export is proved to go on from.
+GRANT SELECT, INSERT, UPDATE (note, made_ns) ON catalog.trail_export TO callvault_web;
+-- Who handed one over alone is no second person for whoever used it.
+GRANT SELECT, INSERT, DELETE ON catalog.keeper TO callvault_web;
+-- People change their own password there.
+GRANT SELECT, INSERT, DELETE ON catalog.password_history TO callvault_web;
+GRANT INSERT, DELETE ON catalog.person_role, catalog.person_workgroup TO callvault_web;
+GRANT INSERT (id, name, name_key) ON catalog.workgroup TO callvault_web;
+-- A proof of who it is gives a session another id and secret, and its grants move.
+GRANT SELECT, INSERT, DELETE,
+      UPDATE (id, secret_sha256, used_ns, expires_ns, authenticated_ns, methods,
+              is_restricted, is_locked, provider_session) ON catalog.session TO callvault_web;
+GRANT SELECT, INSERT, DELETE, UPDATE (used_ns, used_from) ON catalog.token
+    TO callvault_web;
+GRANT SELECT, INSERT, DELETE,
+      UPDATE (session_id, expires_ns, session_ends_ns, sealed_reason)
+    ON catalog.media_grant TO callvault_web;
+GRANT SELECT, INSERT, DELETE, UPDATE (used_ns, expires_ns) ON catalog.known_device
+    TO callvault_web;
+-- Who may do what besides roles, what classes ask for, and what waits for a second
+-- person; where a workgroup stands in the tree.
+GRANT SELECT, INSERT, DELETE ON catalog.granted_right TO callvault_web;
+GRANT SELECT, INSERT, DELETE, UPDATE (needs_reason, needs_approval)
+    ON catalog.recording_class TO callvault_web;
+GRANT SELECT, INSERT, DELETE,
+      UPDATE (state, expires_ns, decided_by, decided_ns, sealed_reason)
+    ON catalog.approval TO callvault_web;
+GRANT UPDATE (name, name_key, parent_id, class_name) ON catalog.workgroup
+    TO callvault_web;
 GRANT SELECT, INSERT, DELETE ON catalog.sign_in_attempt TO callvault_web;
+-- Second factors.  What a code is computed from is sealed under a key that only the
+-- web process has, in a file; of recovery codes and ceremonies there are digests.
+GRANT SELECT, INSERT, DELETE, UPDATE (last_step, is_confirmed) ON catalog.totp
+    TO callvault_web;
+GRANT SELECT, INSERT, DELETE, UPDATE (sign_count, used_ns) ON catalog.passkey
+    TO callvault_web;
+GRANT SELECT, INSERT, DELETE ON catalog.recovery_code, catalog.ceremony
+    TO callvault_web;

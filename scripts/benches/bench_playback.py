@@ -35,6 +35,7 @@ def serve(folder: Path) -> None:
 
     from tests.simulators.web_server import serving  # noqa: PLC0415
     from tests.simulators.web_vault import PASSWORD, Call, running  # noqa: PLC0415
+    from vault.edge.config import EdgeConfig  # noqa: PLC0415
     from vault.web.config import WebConfig  # noqa: PLC0415
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
@@ -46,7 +47,10 @@ def serve(folder: Path) -> None:
         return FileResponse(file, media_type="audio/flac")
 
     # All requests come from one address here: its limit is not what is measured.
-    unlimited = WebConfig(requests_per_minute=10**6)
+    unlimited = WebConfig(
+        edge=EdgeConfig(requests_per_minute=10**7),
+        actor_requests_per_minute=10**7,
+    )
     with running(folder, unlimited) as vault:
         vault.crew()
         recordings = [vault.record(Call(seconds=SECONDS)) for _ in range(12)]

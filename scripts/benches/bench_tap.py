@@ -11,6 +11,7 @@ cost of a network card's interrupts.
     cpu_us_per_packet_to    the same by stage
     two_workers             CPU per packet of two workers, against one
     resident_bytes_per_stream, lost_packets, unaccounted_packets
+    screen_kernel_drops     of 200 screens with key frames of 300 packets
     calls_per_core          against ffmpeg and GStreamer, one process per call
     set_up_ms, set_up_cpu_ms_per_call   of calls that begin at a steady rate
 """
@@ -32,8 +33,9 @@ import peers  # noqa: E402
 import set_up  # noqa: E402
 import stages  # noqa: E402
 from load import PACKETS_PER_S  # noqa: E402
-from ours import measure  # noqa: E402
+from ours import measure, measure_screens  # noqa: E402
 from processes import measure_sink  # noqa: E402
+from screens import KEY_FRAME  # noqa: E402
 
 from vault.core.media import SrtpSuite  # noqa: E402
 
@@ -139,7 +141,7 @@ def scale(streams: int, rounds: int, seconds: float) -> None:
 
 def endure(streams: int, seconds: float) -> None:
     """Run long and full, and account for every packet; memory by the way."""
-    half = measure(streams // 2, ORDINARY, 3.0)
+    half = measure(streams // 2, ORDINARY, seconds)
     found = measure(streams, ORDINARY, seconds, read_back=True)
     params = {"streams": streams, "seconds": seconds}
     slope = (found.resident_bytes - half.resident_bytes) / (streams - streams // 2)
@@ -151,6 +153,17 @@ def endure(streams: int, seconds: float) -> None:
     say("lost_packets", lost, "packets", {**params, "kernel": found.kernel_drops})
     unaccounted = found.authentic - (found.sealed or 0)
     say("unaccounted_packets", unaccounted, "packets", params)
+
+
+def watch_screens(streams: int, seconds: float) -> None:
+    """Take in screens whose key frames come at once; nothing may be dropped."""
+    found = measure_screens(streams, seconds)
+    params = {"streams": streams, "seconds": seconds, "key_frame_packets": KEY_FRAME}
+    say("screen_cpu_us_per_packet", found.cpu_us_per_packet, "us", params)
+    say("screen_packets", found.sent, "packets", {**params, "of": "sent"})
+    sealed = found.sealed or 0
+    say("screen_packets", sealed, "packets", {**params, "of": "sealed, read back"})
+    say("screen_kernel_drops", found.kernel_drops, "packets", params)
 
 
 def main(*, quick: bool) -> None:
@@ -171,6 +184,7 @@ def main(*, quick: bool) -> None:
             say(*line[:4], **line[4])
         scale(500 if quick else 2000, rounds, seconds)
         endure(1000 if quick else MANY, 3.0 if quick else 12.0)
+        watch_screens(20 if quick else 200, 5.0 if quick else 20.0)
         for line in peers.side_by_side(10 if quick else 50, rounds, seconds):
             say(*line[:4], **line[4])
         for line in set_up.begin(*((100, 2.0) if quick else (1000, 10.0))):

@@ -5,7 +5,7 @@ import importlib
 import sys
 from pathlib import Path
 
-NAMES = ("seal", "tap", "playback", "render")
+NAMES = ("seal", "tap", "playback", "render", "sip", "audit")
 
 
 def main() -> int:

@@ -24,10 +24,14 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT)]
 
 import kills  # noqa: E402 - after the path is set
+import log_kills  # noqa: E402
 import power  # noqa: E402
 import soak  # noqa: E402
 import stores  # noqa: E402
 import syscalls  # noqa: E402
+import tampered  # noqa: E402
+import trail  # noqa: E402
+import trail_troubles  # noqa: E402
 from site_under_test import Settings  # noqa: E402
 from verdicts import missed  # noqa: E402
 
@@ -40,9 +44,14 @@ LONG: dict[str, Family] = {
     "kill-both": lambda seed, how: kills.kill_both(200, 50, seed, how),
     "power": lambda seed, how: power.cut_power(50, 100, seed, how),
     "store-lies": lambda seed, how: stores.lie_under_calls(20, 20, seed, how),
-    "store-outage": lambda _, how: stores.outage_under_calls(50, 120.0, how),
+    "store-outage": lambda _, how: stores.outage_under_calls(20, 1800.0, how),
     "syscalls": lambda seed, how: syscalls.sweep(None, 500, seed, how),
     "soak": lambda _, how: soak.endure(200, 3600.0, how),
+    "audit": lambda _, how: trail.without_trail(1000, 24, trail.DATABASES, how),
+    "kill-log": lambda seed, how: log_kills.kill_writers(500, 500, seed, how),
+    "tampering": lambda seed, how: tampered.tamper_with_logs(
+        8000, 2000, 10_000, seed, how
+    ),
 }
 SHORT: dict[str, Family] = {
     "kill-worker": lambda seed, how: kills.kill_workers(20, 4, seed, how),
@@ -53,6 +62,9 @@ SHORT: dict[str, Family] = {
     "store-outage": lambda _, how: stores.outage_under_calls(4, 8.0, how),
     "syscalls": lambda seed, how: syscalls.sweep(20, 8, seed, how),
     "soak": lambda _, how: soak.endure(10, 12.0, how),
+    "audit": lambda _, how: trail.without_trail(24, 4, ("sqlite",), how),
+    "kill-log": lambda seed, how: log_kills.kill_writers(20, 10, seed, how),
+    "tampering": lambda seed, how: tampered.tamper_with_logs(200, 50, 200, seed, how),
 }
 BROKEN: dict[str, Family] = {
     **SHORT,
@@ -75,12 +87,16 @@ CONTROLS: dict[str, tuple[str, ...]] = {
     "store-outage": (),
     "soak": (),
     "syscalls": ("half-written", "insistent", "unsynced"),
+    "audit": ("unlogged",),
+    "kill-log": (),
+    "tampering": (),
 }
 "Of each family: folders of `controls`, each with a product broken on purpose."
 POSSIBLE: dict[str, Callable[[], str]] = {
     "power": power.possible,
     "store-outage": lambda: stores.radosgw.missing() or "",
     "syscalls": syscalls.possible,
+    "audit": trail_troubles.possible,
 }
 
 

@@ -127,7 +127,10 @@ class Site:
             **{k: v for k, v in os.environ.items() if not k.startswith("CALLVAULT_")},
             "CALLVAULT_DATA_DIR": str(self.folder),
             "CALLVAULT_PASSPHRASE_FILE": str(self._passphrase),
+            # The tap runs by itself, as the warden's own user.
+            "CALLVAULT_WARDEN_ROLES": json.dumps({str(os.geteuid()): "tap"}),
             "CALLVAULT_FORKS_LISTEN": self.forks,
+            "CALLVAULT_SIP_LISTEN": "off",
             # Not where tests have theirs: packets go on after a call has died.
             "CALLVAULT_MEDIA_PORTS": "10000-19999",
             "CALLVAULT_KEYRING_MEMORY_MIB": "19",

@@ -153,7 +153,7 @@ def outage_under_calls(
             for fault in (Fault.SILENT, Fault.CUT, Fault.FLIP, Fault.REDIRECT):
                 to_it.fault = fault
                 yield fault.name
-                time.sleep(down_s / 4)
+                time.sleep(min(down_s / 4, 30.0))
             to_it.fault = Fault.NONE
 
         found = _under_trouble("outage", site, truth, calls, troubles())

@@ -84,7 +84,12 @@ class Spool:
         found = set()
         for path in (self._spool / ".outbox").iterdir():
             if path.name.isdigit():
-                leaf = json.loads(path.read_bytes())
+                try:
+                    leaf = json.loads(path.read_bytes())
+                except ValueError:
+                    # Empty after a power cut: nobody was told that it is durable,
+                    # or its call counts as one without a leaf.
+                    continue
                 if leaf["action"] == Action.RECORDING_STARTED:
                     found.add(RecordingId(leaf["recording"]))
         return found

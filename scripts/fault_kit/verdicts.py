@@ -85,6 +85,20 @@ BARS: Mapping[str, tuple[Bar, ...]] = {
         *_STORED,
         Bar("freed_before_read_back", 0, "nothing is freed before it was read back"),
     ),
+    "audit": (
+        Bar("octets_without_leaf", 0, "no octet leaves before its leaf is durable"),
+        Bar("unanswered", 0, "a play without a trail is answered, by a refusal"),
+        Bar("not_healed", 0, "what was refused plays again when the trouble is over"),
+    ),
+    "kill-log": (
+        Bar("entries_lost", 0, "an acknowledged entry survives its writer"),
+        Bar("entries_invented", 0, "nothing is in the log that nobody wrote"),
+        Bar("unverified", 0, "a log whose writer died is one that was signed"),
+    ),
+    "tampering": (
+        Bar("unnoticed", 0, "no change of the database passes every check"),
+        Bar("false_alarms", 0, "a log that nobody touched is sound"),
+    ),
     "store-outage": _STORED,
     "syscalls": (
         Bar("inconsistent_states", 0, "no fault leaves a state that cannot be"),

@@ -8,11 +8,13 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import screens
 from load import key_of
 from processes import PORT, Load, cpu_us, resident_bytes, scratch
+from screens import Screens
 
 from vault.core.ids import new_recording_id
-from vault.core.media import STATIC_PAYLOADS, SrtpSuite
+from vault.core.media import STATIC_PAYLOADS, PayloadFormat, SrtpSuite
 from vault.core.secrets import SecretBytes
 from vault.sealing.chunks import context
 from vault.sealing.reader import open_sealed
@@ -22,6 +24,8 @@ from vault.tap.orders import CallOrder, CallReport, PortPair, StreamOrder
 from vault.tap.part import object_name
 from vault.tap.pool import MediaPool
 from vault.tap.syncer import Syncer
+
+_H264 = PayloadFormat(payload_type=96, encoding="H264", clock_rate_hz=90_000)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +77,25 @@ def measure(
         )
 
 
-def _orders(folder: Path, streams: int, suite: SrtpSuite) -> list[CallOrder]:
+def measure_screens(streams: int, seconds: float) -> Measured:
+    """Run the tap on *streams* screens, two a call, and read back what it wrote."""
+    with tempfile.TemporaryDirectory(dir=scratch()) as folder:
+        where = Path(folder)
+        return asyncio.run(
+            _measure(
+                where,
+                Screens(streams, seconds),
+                _orders(where, streams, screens.SUITE, media="video"),
+                workers=1,
+                durable=False,
+                read_back=True,
+            )
+        )
+
+
+def _orders(
+    folder: Path, streams: int, suite: SrtpSuite, media: str = "audio"
+) -> list[CallOrder]:
     """Return one order per two streams; its ports are filled in later."""
     orders = []
     for number in range(streams // 2):
@@ -82,7 +104,9 @@ def _orders(folder: Path, streams: int, suite: SrtpSuite) -> list[CallOrder]:
             CallOrder(
                 recording_id=new_recording_id(),
                 dek=SecretBytes(os.urandom(32)),
-                streams=tuple(_stream(2 * number, leg, suite) for leg in range(2)),
+                streams=tuple(
+                    _stream(2 * number, leg, suite, media) for leg in range(2)
+                ),
                 open_part=lambda part, path=path: os.open(
                     f"{path}.{part}", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600
                 ),
@@ -91,21 +115,21 @@ def _orders(folder: Path, streams: int, suite: SrtpSuite) -> list[CallOrder]:
     return orders
 
 
-def _stream(first: int, leg: int, suite: SrtpSuite) -> StreamOrder:
+def _stream(first: int, leg: int, suite: SrtpSuite, media: str) -> StreamOrder:
     return StreamOrder(
         index=leg,
         label=("agent", "customer")[leg],
-        media="audio",
+        media=media,
         suite=suite,
         key=SecretBytes(key_of(first + leg, suite)),
-        payloads=(STATIC_PAYLOADS[0],),
+        payloads=(STATIC_PAYLOADS[0] if media == "audio" else _H264,),
         ports=PortPair(address="127.0.0.1", rtp=0, rtcp=0),
     )
 
 
 async def _measure(
     folder: Path,
-    load: Load,
+    load: Load | Screens,
     orders: list[CallOrder],
     *,
     workers: int,
