@@ -111,14 +111,13 @@ class TestWholeCalls:
             assert [s.suite for s in pending.streams] == ["DTLS_SRTP", "DTLS_SRTP"]
             suites = ["AEAD_AES_256_GCM", "AES_CM_128_HMAC_SHA1_80"]
             assert [s.suite for s in running.streams] == suites
-            counted = [
-                (s.label, s.suite, s.packets_received, s.packets_authentic)
-                for s in ended.streams
-            ]
-            assert counted == [
-                ("agent", suites[0], 10, 10),
-                ("customer", suites[1], 10, 10),
-            ]
+            counted = [(s.label, s.suite, s.packets_authentic) for s in ended.streams]
+            assert counted == [("agent", suites[0], 10), ("customer", suites[1], 10)]
+            # A flight that is repeated on a busy machine may come when the
+            # handshake is over, to the media worker: received, and no media.
+            for gateway, stream in zip((agent, customer), ended.streams, strict=True):
+                late = stream.packets_received - stream.packets_authentic
+                assert 0 <= late <= gateway.flights
             assert ended.state == "captured"
 
         asyncio.run(scene())

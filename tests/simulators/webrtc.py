@@ -182,6 +182,8 @@ class Gateway:
         self.client = DtlsClient(self.certificate, profiles=self.profiles, mtu=self.mtu)
         self.sequence = 0
         self.sender: Session | None = None
+        self.flights = 0
+        "Datagrams of handshakes sent so far, repeated ones among them."
 
     def restart(self) -> None:
         """Begin a new association, with a new certificate and new credentials."""
@@ -287,20 +289,24 @@ class Gateway:
         """
         deadline = time.monotonic() + within_s
         received = 0
-        self.send(*self.client.go_on())
+        self._send_flight(self.client.go_on())
         while not self.client.is_done and time.monotonic() < deadline:
             if self.client.error is not None:
                 return False
             datagram = self.receive(lambda octets: 20 <= octets[0] <= 63)
             if datagram is None:
-                self.send(*self.client.repeat())
+                self._send_flight(self.client.repeat())
                 continue
             received += 1
             if received - 1 not in lose:
-                self.send(*self.client.take(datagram))
+                self._send_flight(self.client.take(datagram))
         if self.client.is_done:
             assert self.client.server_digest() == self.their_digest
         return self.client.is_done
+
+    def _send_flight(self, datagrams: list[bytes]) -> None:
+        self.flights += len(datagrams)
+        self.send(*datagrams)
 
     # ----------------------------------------------------------------- media
 
