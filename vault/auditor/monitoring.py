@@ -9,7 +9,8 @@ Two walks, some entries in each round:
 Guarantees:
     * An alarm is a line in the process log, a word in readiness, a metric, and an
       entry ``audit.trail.broken`` as long as the log still takes one.
-    * It stays until what is wrong is right again.
+    * It stays until what is wrong is right again: what a sweep found, until a sweep
+      has come to its end without it.  It makes one entry, not one a round.
     * The processor is used for some entries in each round, whatever the log's size.
 
 Left to others: looking at every row (`vault.audit.fsck`), threads
@@ -102,7 +103,13 @@ class Monitoring:
         self._sweep: Walk | None = None
         self._anchors: AnchorCheck | None = None
         self._swept_at = -float("inf")
+        self._swept_wrong = ""
+        "What the last sweep found; empty once one ended well."
+        self._seen = 0
+        "Entries whose root was the signed one."
         self._alarmed = ""
+        self._is_entered = False
+        "Whether the log has taken the entry about it."
 
     @property
     def interval_s(self) -> float:
@@ -113,7 +120,7 @@ class Monitoring:
         """See `vault.auditor.duties.Telling`."""
         return {
             "alarm": self._alarmed,
-            "seen": self._tail.size if self._tail else 0,
+            "seen": self._seen,
             "swept": self._sweep.size if self._sweep else 0,
             "sweeping": self._sweep is not None,
         }
@@ -125,25 +132,29 @@ class Monitoring:
         except TrailBrokenError as error:
             self._raise_alarm(str(error))
             raise
-        self._alarmed = ""
+        self._alarmed, self._is_entered = "", False
 
     def _look(self) -> None:
         # 1. What is signed now, and that it is not less than was seen.
         signed = opened(self._verifier, self._trail.checkpoint())
         if signed.origin != self._verifier.name:
             self._follow(signed.origin)
-        tail = self._tail or self._resumed(signed)
+        tail, self._tail = self._tail or self._resumed(signed), None
         if tail.size > signed.size:
-            raise _cut(signed.size, tail.size)
-        # 2. What is new.
+            raise _cut(tail.size)
+        # 2. What is new.  It is remembered only after it was compared: a tail that
+        #    saw another log is given up, and the next round resumes the one before.
         most = self._config.entries_per_round
-        if tail.advance(most=most, size=signed.size):
-            self._remember(tail)
+        grown = tail.advance(most=most, size=signed.size)
         if tail.size == signed.size and tail.tiling.root() != signed.root:
-            raise TrailBrokenError(f"two different logs of {signed.size} entries")
-        self._tail = tail
+            raise TrailBrokenError("there are two different logs of one size")
+        if grown:
+            self._remember(tail)
+        self._tail, self._seen = tail, tail.size
         # 3. What is old.
         self._go_on_sweeping(signed, most)
+        if self._swept_wrong:
+            raise TrailBrokenError(self._swept_wrong)
 
     def _follow(self, origin: str) -> None:
         """Go along with the successor of a log that a restore has cut."""
@@ -156,7 +167,7 @@ class Monitoring:
         if members.get("origin") != signed.origin or not isinstance(size, int):
             return Walk(self._trail, self._verifier)
         if size > signed.size:
-            raise _cut(signed.size, size)
+            raise _cut(size)
         entries = self._trail.entries(size - size % TILE_WIDTH, size)
         return Walk(
             self._trail, self._verifier, tiling=Tiling.resumed(members, entries)
@@ -172,10 +183,12 @@ class Monitoring:
                 # What is published may be newer by now than what was signed then.
                 signed = opened(self._verifier, self._trail.checkpoint())
             if self._swept(signed, most):
-                self._sweep, self._swept_at = None, now
-        except VaultError:
+                self._sweep, self._swept_at, self._swept_wrong = None, now, ""
+        except VaultError as error:
             # Watchers may have seen these entries: the next round begins anew.
             self._sweep = None
+            if isinstance(error, TrailBrokenError):
+                self._swept_wrong = str(error)
             raise
 
     def _begin_sweep(self) -> None:
@@ -198,9 +211,13 @@ class Monitoring:
         self._memory.write({**tail.tiling.members(), "origin": self._verifier.name})
 
     def _raise_alarm(self, problem: str) -> None:
-        if problem == self._alarmed:
+        if problem != self._alarmed:
+            log.critical(TRAIL_BROKEN, problem=problem)
+        self._alarmed = problem
+        if self._is_entered:
+            # The entry makes the log grow: an alarm that speaks of its size would
+            # make another each round.
             return
-        log.critical(TRAIL_BROKEN, problem=problem)
         # Best effort: a log that is broken may still take entries, or not any more.
         with suppress(VaultError):
             self._leaves.append(
@@ -209,14 +226,14 @@ class Monitoring:
                     caller=_AUDITOR,
                     result=Result.FAILED,
                     reason="contradiction",
-                    detail={"size": self._tail.size if self._tail else 0},
+                    detail={"size": self._seen},
                 )
             )
-        self._alarmed = problem
+            self._is_entered = True
 
 
-def _cut(size: int, seen: int) -> TrailBrokenError:
+def _cut(seen: int) -> TrailBrokenError:
     return TrailBrokenError(
-        f"the log has {size} entries, and {seen} were seen: it was cut, or restored "
-        "from a backup"
+        f"the log has fewer entries than the {seen} that were seen: it was cut, or "
+        "restored from a backup"
     )

@@ -65,6 +65,17 @@ class Desk:
             config=PublishingConfig(),
         ).run()
 
+    def monitor_until_sound(self, monitor: Monitoring, *, rounds: int) -> None:
+        """Let *monitor* go on, for that many rounds at most, until nothing is wrong."""
+        for left in reversed(range(rounds)):
+            try:
+                monitor.run()
+            except TrailBrokenError:
+                if not left:
+                    raise
+            else:
+                return
+
     def change(self, statement: str) -> None:
         """Change the database as its owner can, without guard rails."""
         found = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
@@ -139,7 +150,9 @@ def test_a_database_that_was_set_back_is_found_after_a_restart(
     older = Desk(tmp_path / "older")
     older.trail.grow(100, batch=50)
 
-    with pytest.raises(TrailBrokenError, match="301 were seen"):
+    with pytest.raises(
+        TrailBrokenError, match="fewer entries than the 301 that were seen"
+    ):
         older.monitor(memory=desk.folder).run()
     older.close()
 
@@ -193,3 +206,56 @@ def test_an_alarm_is_raised_though_no_entry_can_be_written(desk: Desk) -> None:
     with pytest.raises(TrailBrokenError, match="entry 5 is missing"):
         monitor.run()
     assert "entry 5 is missing" == monitor.facts()["alarm"]
+
+
+def test_what_a_sweep_found_stays_an_alarm_until_a_sweep_ends_without_it(
+    desk: Desk,
+) -> None:
+    monitor = desk.monitor(most=200)
+    monitor.run()
+    monitor.run()
+    desk.change("UPDATE log_entry SET actor = 'x' || actor WHERE position = 250")
+    desk.now += 86_400
+    monitor.run()  # the first half is sound
+
+    alarms = []
+    for _ in range(3):
+        with pytest.raises(TrailBrokenError):
+            monitor.run()
+        alarms.append(monitor.facts()["alarm"])
+    assert 1 == len(set(alarms))
+
+    desk.change("UPDATE log_entry SET actor = substr(actor, 2) WHERE position = 250")
+    with pytest.raises(TrailBrokenError):
+        desk.monitor_until_sound(monitor, rounds=1)
+    desk.monitor_until_sound(monitor, rounds=3)
+    assert "" == monitor.facts()["alarm"]
+    assert [Action.AUDIT_TRAIL_BROKEN] == desk.leaves.actions
+
+
+def test_the_entry_of_an_alarm_makes_no_other_alarm(desk: Desk, tmp_path: Path) -> None:
+    desk.publish()
+    older = Desk(tmp_path / "older")
+    older.store = desk.store
+    older.trail.grow(20)
+    monitor = older.monitor()
+
+    for _ in range(3):
+        with pytest.raises(TrailBrokenError):
+            monitor.run()
+        older.trail.grow(1)  # as the entry does
+    older.close()
+
+    assert [Action.AUDIT_TRAIL_BROKEN] == older.leaves.actions
+
+
+def test_an_alarm_is_entered_as_soon_as_the_log_takes_it(desk: Desk) -> None:
+    desk.leaves.away = True
+    desk.change("DELETE FROM log_entry WHERE position = 5")
+    monitor = desk.monitor()
+    for away in (True, False, False):
+        desk.leaves.away = away
+        with pytest.raises(TrailBrokenError):
+            monitor.run()
+
+    assert [Action.AUDIT_TRAIL_BROKEN] == desk.leaves.actions
