@@ -1,6 +1,7 @@
 import pytest
 
 from tests.simulators import unlocking_s3
+from vault.core.errors import StoreUnavailableError
 from vault.core.secrets import SecretBytes
 from vault.objects.locking import LockProof
 from vault.objects.s3 import S3Config, client
@@ -36,3 +37,8 @@ def test_a_store_that_promises_locks_and_has_none_is_named(
 
 def test_a_store_that_refuses_all_of_it_is_believed() -> None:
     assert LockProof(locks=True) == proof_of("")
+
+
+def test_a_store_that_is_busy_has_refused_nothing() -> None:
+    with pytest.raises(StoreUnavailableError, match="OperationAborted"):
+        proof_of("busy")

@@ -19,7 +19,8 @@ class UnlockingS3:
     """The server; *lie* is what it does though it should not."""
 
     lie: str
-    "``deletes``, ``bypasses``, ``shortens``, ``forgets``, ``unversioned`` or empty."
+    """``deletes``, ``bypasses``, ``shortens``, ``forgets``, ``unversioned``, ``busy``
+    (neither does what it must not do nor says that it will not) or empty."""
     versions: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     "Octets and the end of the lock, by version."
     endpoint: str = ""
@@ -97,6 +98,8 @@ def _handler(store: UnlockingS3) -> type[BaseHTTPRequestHandler]:
         def _refuse_unless(self, does: bool) -> None:
             if does:
                 self._say(200)
+            elif store.lie == "busy":
+                self._say(409, "<Error><Code>OperationAborted</Code></Error>")
             else:
                 self._say(403, "<Error><Code>AccessDenied</Code></Error>")
 

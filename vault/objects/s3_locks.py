@@ -2,9 +2,12 @@
 
 Guarantees: `prove_lock` says yes only after the store has refused, on an object of
 its own, to delete it, to delete it past governance, and to shorten its lock, and
-holds it unchanged afterwards.  No error of the driver leaves this module.
+holds it unchanged afterwards.  A store that is too busy to answer has refused nothing.
+No error of the driver leaves this module.
 
-Left to others: making credentials that may not do more (docs/howto/anchor-the-trail).
+Left to others: credentials.  A store says ``AccessDenied`` for a lock and for a policy
+alike, so one whose policy denies deletion proves no more than that it says so
+(docs/howto/anchor-the-trail).
 
 Spec: Amazon S3 Object Lock; tested against a real radosgw and a store that lies.
 """
@@ -43,6 +46,13 @@ _NO_LOCK: Final = frozenset(
     }
 )
 "How stores say that a bucket has no Object Lock."
+_REFUSED: Final = frozenset(
+    {
+        *("AccessDenied", "AllAccessDisabled", "MethodNotAllowed", "ObjectLocked"),
+        *("InvalidRequest", "InvalidArgument", "InvalidObjectState"),
+    }
+)
+"How stores say that a lock stands against what was asked."
 
 
 class S3LockingStore(S3Store):
@@ -151,8 +161,8 @@ class S3LockingStore(S3Store):
     def _deletes(self, key: ObjectKey, version: str) -> bool:
         try:
             self._client.remove_object(self._bucket, str(key), version_id=version)
-        except S3Error:
-            pass
+        except S3Error as error:
+            _require_refusal(error)
         else:
             return True
         doomed = [DeleteObject(str(key), version)]
@@ -160,9 +170,14 @@ class S3LockingStore(S3Store):
             self._bucket, doomed, bypass_governance_mode=True
         )
         try:
-            return not list(refused)
-        except S3Error:
+            answers = list(refused)
+        except S3Error as error:
+            _require_refusal(error)
             return False
+        for answer in answers:
+            if answer.code not in _REFUSED:
+                raise StoreUnavailableError(f"{self._bucket}: a deletion failed")
+        return not answers
 
     def _shortens(self, key: ObjectKey, version: str) -> bool:
         shorter = _until(int(time.time()) + _SHORTER_S)
@@ -170,7 +185,8 @@ class S3LockingStore(S3Store):
             self._client.set_object_retention(
                 self._bucket, str(key), shorter, version_id=version
             )
-        except S3Error:
+        except S3Error as error:
+            _require_refusal(error)
             return False
         return True
 
@@ -197,6 +213,12 @@ class S3LockingStore(S3Store):
                     )
                 except S3Error:
                     continue  # still locked
+
+
+def _require_refusal(error: S3Error) -> None:
+    """Raise *error* again unless it says that the store will not."""
+    if error.code not in _REFUSED:
+        raise error
 
 
 def _until(until_s: int) -> Retention:
