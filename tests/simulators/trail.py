@@ -60,6 +60,7 @@ class Trail:
     engine: Engine
     folder: Path
     seed: bytes = SEED
+    origin: str = ORIGIN
     log: AuditLog = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,8 +70,8 @@ class Trail:
         """Return a closed writer of this log."""
         return AuditLog(
             self.engine,
-            signer=signer(self.seed),
-            origin=ORIGIN,
+            signer=signer(self.seed, self.origin),
+            origin=self.origin,
             mark_path=self.mark_path,
             clock=lambda: START_NS,
         )

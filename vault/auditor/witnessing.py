@@ -29,6 +29,7 @@ from vault.audit.checkpoint import Checkpoint, Verifier
 from vault.audit.cosignature import with_lines
 from vault.audit.source import TrailSource
 from vault.audit.submission import Submission
+from vault.auditor.anchors import opened
 from vault.auditor.asking import Answer
 from vault.auditor.cosigned import CosignedNote
 from vault.auditor.places import WitnessPlace
@@ -115,27 +116,42 @@ class Witnessing:
         """
         # 1. What is to be cosigned, and that the log itself says so.
         note = self._trail.checkpoint()
-        said = self._verifier.open_checkpoint(note, origin=self._verifier.name)
+        said = opened(self._verifier, note)
+        if said.origin != self._verifier.name:
+            self._follow(said.origin)
         with ThreadPoolExecutor(len(self._witnesses), "witness") as pool:
             asked = {
                 place: pool.submit(self._cosigned_by, place, note, said)
                 for place in self._witnesses
             }
         lines = [line for line in map(self._outcome, asked.items()) if line]
-        # 4. Enough of them.  What was reached is kept even when one contradicts.
-        if len(lines) >= self._quorum:
-            self._keep(with_lines(note, lines), said)
-        contradicted = [
-            str(error)
-            for error in (one.exception() for one in asked.values())
-            if isinstance(error, TrailBrokenError)
-        ]
-        if contradicted:
-            raise TrailBrokenError("; ".join(contradicted))
+        # 4. Enough of them.  What was reached is kept even when one contradicts, and
+        #    a disk that takes nothing hides no contradiction.
+        try:
+            if len(lines) >= self._quorum:
+                self._keep(with_lines(note, lines), said)
+        finally:
+            contradicted = [
+                str(error)
+                for error in (one.exception() for one in asked.values())
+                if isinstance(error, TrailBrokenError)
+            ]
+            if contradicted:
+                raise TrailBrokenError("; ".join(contradicted))
         if len(lines) < self._quorum:
             raise UnavailableError(
                 f"{len(lines)} of {self._quorum} witnesses cosigned: {self._lagging()}"
             )
+
+    def _follow(self, origin: str) -> None:
+        """Go along with the successor of a log that a restore has cut (ADR 26).
+
+        To a witness it is another log: what it knows of the one before is no size of
+        this one.
+        """
+        self._verifier = Verifier(name=origin, public_key=self._verifier.public_key)
+        self._standing = dict.fromkeys(self._witnesses, WitnessStanding())
+        self._newest = (0, 0)
 
     def facts(self) -> Mapping[str, JsonValue]:
         """Return how old the newest cosigned checkpoint is, and who lags."""
@@ -199,7 +215,7 @@ class Witnessing:
             if answer.status != _CONFLICT:
                 raise self._refused(place, body, answer)
             size = _size_in(answer)
-            if size == known:
+            if size == known == said.size:
                 # It knows that size, and not this tree.
                 raise self._contradiction(place, body, answer)
             known = size

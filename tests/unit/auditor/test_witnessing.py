@@ -1,12 +1,14 @@
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.simulators.trail import Trail, signer
+from tests.simulators.trail import ORIGIN, Trail, signer
 from tests.simulators.witnesses import NOW_S, Near, cosigner, witness
 from vault.audit.checkpoint import Verifier
 from vault.audit.reading import TrailReader
+from vault.auditor.asking import Answer
 from vault.auditor.cosigned import CosignedNote
 from vault.auditor.places import WitnessPlace, witnesses
 from vault.auditor.witnessing import Witnessing
@@ -20,10 +22,12 @@ def trail(tmp_path: Path) -> Trail:
     return made(tmp_path / "log", 5)
 
 
-def made(folder: Path, entries: int) -> Trail:
+def made(folder: Path, entries: int, *, origin: str = ORIGIN) -> Trail:
     folder.mkdir()
     trail = Trail(
-        engine=open_engine(f"sqlite:///{folder}", schema="audit"), folder=folder
+        engine=open_engine(f"sqlite:///{folder}", schema="audit"),
+        folder=folder,
+        origin=origin,
     )
     trail.grow(entries - trail.log.size)
     return trail
@@ -56,6 +60,16 @@ def duty(
         cosigned=CosignedNote(folder),
         folder=folder,
     )
+
+
+class Restored:
+    """The trail of a warden below which another log comes to lie."""
+
+    def __init__(self, trail: Trail) -> None:
+        self.trail = trail
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.trail.reader, name)
 
 
 class TestRounds:
@@ -138,8 +152,56 @@ class TestRounds:
 
         assert "w3 does not follow it" in str(asks.facts()["warning"])
 
+    def test_the_successor_of_a_log_is_another_log_to_a_witness(
+        self, trail: Trail, tmp_path: Path
+    ) -> None:
+        later = f"{ORIGIN}/2"
+        keys = [signer(name=name).verifier for name in (ORIGIN, later)]
+        near = Near(
+            {f"w{n}": witness(tmp_path / f"w{n}", *keys, number=n) for n in (1, 2, 3)}
+        )
+        restored = Restored(trail)
+        asks = duty(restored, near, tmp_path / "a")  # type: ignore[arg-type]
+        asks.run()
+        restored.trail = made(tmp_path / "restored", 3, origin=later)
+        asks.run()
+        note = CosignedNote(tmp_path / "a").read() or ""
+
+        assert 3 == asks.facts()["cosigned_size"]
+        assert later == cosigner(1).cosigner.open(note).checkpoint.origin
+
+    def test_a_witness_that_names_a_size_between_is_asked_again(
+        self, trail: Trail, near: Near, tmp_path: Path
+    ) -> None:
+        class Stuck:
+            def post(self, url: str, body: bytes, *, media_type: str) -> Answer:
+                return Answer(status=409, media_type="text/x.tlog.size", body=b"3\n")
+
+        asks = duty(trail, near, tmp_path / "a")
+        asks._asking = Stuck()
+        with pytest.raises(UnavailableError, match="does not settle on a size"):
+            asks.run()
+
 
 class TestContradictions:
+    def test_a_disk_that_takes_nothing_hides_none(
+        self, trail: Trail, near: Near, tmp_path: Path
+    ) -> None:
+        duty(trail, near, tmp_path / "a").run()
+        for n in (1, 2):
+            near.witnesses[f"w{n}"] = witness(
+                tmp_path / f"new{n}", signer().verifier, number=n
+            )
+        asks = duty(made(tmp_path / "other", 5), near, tmp_path / "b")
+
+        class Full(CosignedNote):
+            def write(self, note: str) -> None:
+                raise UnavailableError("no space left")
+
+        asks._cosigned = Full(tmp_path / "b")
+        with pytest.raises(TrailBrokenError, match=r"witness\.example/w3"):
+            asks.run()
+
     def test_a_database_that_was_rolled_back_is_found(
         self, trail: Trail, near: Near, tmp_path: Path
     ) -> None:
