@@ -155,7 +155,9 @@ class Witness:
         if answer.verdict not in {Verdict.OTHER_TREE, Verdict.NOT_CONSISTENT}:
             return
         try:
-            kept = self._memory.keep_evidence(said.origin, bytes(submission))
+            kept = self._memory.keep_evidence(
+                said.origin, submission, answer.verdict.name.lower().replace("_", "-")
+            )
         except (OSError, VaultError):
             kept = None
         _log.error(

@@ -20,12 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from vault.audit import mark
+from vault.audit import mark, notes
 from vault.audit.checkpoint import Checkpoint, Verifier
+from vault.audit.submission import Submission
 from vault.core.errors import TrailBrokenError
 
 MAX_EVIDENCE: Final = 100
-"Submissions kept for showing; later ones are logged and not kept."
+"Submissions of a kind kept for showing; later ones are logged and not kept."
 
 _LOCKED: Final = "witness"
 
@@ -74,8 +75,14 @@ class Memory:
         """
         mark.write(self._path(checkpoint.origin), mark.Mark.of(checkpoint, note))
 
-    def keep_evidence(self, origin: str, octets: bytes) -> Path | None:
+    def keep_evidence(
+        self, origin: str, submission: Submission, kind: str
+    ) -> Path | None:
         """Keep a submission that was signed and refused, with what it contradicts.
+
+        Two notes are kept once, whatever proof they came with: that is anybody's.
+        Each *kind* has room of its own, for the same reason: who sends the log's own
+        checkpoints with bad proofs takes no room from two trees of one size.
 
         Returns:
             The file: the submission, and below it the note that was cosigned last.
@@ -85,14 +92,16 @@ class Memory:
             OSError: The disk failed.
         """
         kept = mark.read(self._path(origin))
-        both = octets + b"\n" + (kept.note if kept else "").encode()
+        earlier = (kept.note if kept else "").encode()
+        text = notes.Note.parse(submission.note).text.encode()
+        name = hashlib.sha256(text + b"\n" + earlier).hexdigest()
         folder = self._folder / "evidence"
         folder.mkdir(mode=0o700, exist_ok=True)
-        path = folder / f"{hashlib.sha256(both).hexdigest()}.txt"
+        path = folder / f"{kind}-{name}.txt"
         if not path.exists():
-            if sum(1 for _ in folder.iterdir()) >= MAX_EVIDENCE:
+            if sum(1 for _ in folder.glob(f"{kind}-*")) >= MAX_EVIDENCE:
                 return None
-            path.write_bytes(both)
+            path.write_bytes(bytes(submission) + b"\n" + earlier)
         return path
 
     def _path(self, origin: str) -> Path:

@@ -5,6 +5,7 @@ import pytest
 from tests.simulators.trail import ORIGIN, signer
 from tests.simulators.witnesses import Leaves
 from vault.audit.checkpoint import Checkpoint
+from vault.audit.submission import Submission
 from vault.core.errors import ConflictError, TrailBrokenError
 from vault.witness.memory import MAX_EVIDENCE, Memory
 
@@ -65,7 +66,16 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
 
 def test_evidence_has_an_end(tmp_path: Path) -> None:
     memory = Memory(tmp_path)
-    kept = [memory.keep_evidence(ORIGIN, b"%d" % n) for n in range(MAX_EVIDENCE + 1)]
+
+    def keep(size: int, kind: str, *proof: bytes) -> Path | None:
+        checkpoint = Checkpoint(origin=ORIGIN, size=size, root=bytes(32))
+        submission = Submission(
+            old_size=0, proof=proof, note=signer().sign_checkpoint(checkpoint)
+        )
+        return memory.keep_evidence(ORIGIN, submission, kind)
+
+    kept = [keep(size, "not-consistent") for size in range(MAX_EVIDENCE + 1)]
 
     assert kept[-1] is None
-    assert kept[0] == memory.keep_evidence(ORIGIN, b"0")
+    assert kept[0] == keep(0, "not-consistent", bytes(32))
+    assert keep(0, "other-tree") not in {None, kept[0]}
