@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.simulators.ports import HERE
 from tests.simulators.trail import Trail
 from tests.simulators.waiting import wait_until
+from vault.audit.checkpoint import Verifier
 from vault.audit.entry import Draft
 from vault.audit.formats.registry import FORMATS
 from vault.auditor.stream_place import StreamPlaces
@@ -87,6 +88,7 @@ def stream_to(
         StreamPlaces(folder, "siem"),
         connect,
         StreamConfig(syslog=SyslogConfig(format=FORMATS[format]), **values),  # type: ignore[arg-type] # of StreamConfig
+        verifier=Verifier.parse(trail.vkey),
         clock=ticks.clock,
         ticks=ticks,
     )

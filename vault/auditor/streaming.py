@@ -30,10 +30,12 @@ from typing import Final, Protocol
 
 import structlog
 
-from vault.audit.checkpoint import Checkpoint
+from vault.audit.checkpoint import Checkpoint, Verifier
 from vault.audit.entry import Action, Draft, Result
+from vault.audit.lineage import precedes
 from vault.audit.query import EVERYTHING, Terms, TrailQuery
-from vault.audit.source import TrailSource
+from vault.audit.source import LoggedEntry, TrailSource
+from vault.auditor.anchors import opened
 from vault.auditor.stream_frames import StreamFrames, time_of
 from vault.auditor.stream_place import StreamPlace, StreamPlaces
 from vault.auditor.syslog import SyslogConfig
@@ -50,7 +52,9 @@ FAILED: Final = "failed"
 _BATCH: Final = 500
 _NS_PER_MS: Final = 1_000_000
 _ROUND_S: Final = 20.0
-_TOO_SLOW: Final = frozenset({"stalled", "unconfirmed"})
+_UNCONFIRMED: Final = "unconfirmed"
+_TOO_SLOW: Final = frozenset({"stalled", _UNCONFIRMED})
+_SUCCESSIONS: Final = 200
 _LONGEST_WAIT_S: Final = 60.0
 _FAILURES_WORTH_A_LEAF: Final = 3
 _BETWEEN_FAILURES_MS: Final = 15 * 60 * 1000
@@ -110,6 +114,7 @@ class Streaming:
         connect: Callable[[], Connection],
         config: StreamConfig,
         *,
+        verifier: Verifier,
         clock: Clock = system_clock_ns,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -122,6 +127,7 @@ class Streaming:
             connect: Opens a connection to the receiver, or raises `UnavailableError`
                 with a slug.
             config: What to send.
+            verifier: The log's public key.
             clock: For times in messages and leaves.
             ticks: Seconds that only pass.
         """
@@ -130,6 +136,7 @@ class Streaming:
         self._places = places
         self._connect = connect
         self._config = config
+        self._verifier = verifier
         self._clock = clock
         self._ticks = ticks
         self._place: StreamPlace | None = None
@@ -158,7 +165,8 @@ class Streaming:
 
         Raises:
             UnavailableError: The receiver, the log or the disk is not there now.
-            TrailBrokenError: The log is shorter than what was sent of it.
+            TrailBrokenError: The log is shorter than what was sent of it, or its
+                checkpoint is not signed by its key.
         """
         if self._ticks() < self._not_before_s:
             raise UnavailableError(f"the receiver: {self._reason}")
@@ -167,7 +175,7 @@ class Streaming:
             self._sent = self._place.next
         place = self._rewound(self._place)
         note = self._trail.checkpoint()
-        checkpoint = Checkpoint.unverified(note)
+        checkpoint = opened(self._verifier, note)
         place = self._followed(place, checkpoint)
         self._size = checkpoint.size
         if checkpoint.size < place.next:
@@ -202,12 +210,21 @@ class Streaming:
         if place.origin:
             # It shares its beginning with the log before; what follows the first
             # entry of its own has other content under the same index.
-            found = self._trail.page(_SUCCESSION, limit=1).items
-            start = min(start, found[0].index if found else 0)
+            start = min(start, self._first_own_after(place.origin))
         place = replace(place, origin=checkpoint.origin, next=start)
         self._drop(place)
         self._places.write(place)
         return place
+
+    def _first_own_after(self, origin: str) -> int:
+        """Return where the logs after *origin* first say something of their own."""
+        # Newest first: it may have been restored more than once meanwhile.
+        later = [
+            row.index
+            for row in self._trail.page(_SUCCESSION, limit=_SUCCESSIONS).items
+            if not precedes(_predecessor(row), origin)
+        ]
+        return min(later, default=0)
 
     def _look(self) -> None:
         """Notice that the receiver has gone before anything more is sent to it."""
@@ -259,9 +276,11 @@ class Streaming:
         """Make sure of what was sent, and move the place, when it is time."""
         if self._sent - self._at.next < self._window and not self._is_old():
             return
-        if self._connection is not None and self._carried:
+        if self._carried:
             connection, self._connection = self._connection, None
             with self._linked():
+                if connection is None:
+                    raise UnavailableError(_UNCONFIRMED)
                 connection.confirm()
             self._worked()
             self._window = min(self._window * 2, self._config.most_unconfirmed)
@@ -289,6 +308,10 @@ class Streaming:
                 self._window = max(1, self._window // 2)
             self._drop(self._at)
             raise self._failed(str(exc)) from None
+        except BaseException:
+            # Whatever it was: what this connection carried is not known to be there.
+            self._drop(self._at)
+            raise
 
     def _drop(self, place: StreamPlace) -> None:
         """Go on from *place* over another connection."""
@@ -357,3 +380,8 @@ class Streaming:
         return found | (
             {"warning": self._config.warning} if self._config.warning else {}
         )
+
+
+def _predecessor(row: LoggedEntry) -> str:
+    detail = row.entry.members.get("detail")
+    return str(detail.get("predecessor", "")) if isinstance(detail, dict) else ""

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from vault.audit.checkpoint import Verifier
 from vault.audit.formats.registry import FORMATS
 from vault.auditor.stream_place import StreamPlaces
 from vault.auditor.streaming import Connection, StreamConfig, Streaming
@@ -70,6 +71,7 @@ def streaming_of(
             places_of(installation),
             connect,
             stream_config(settings, server),
+            verifier=Verifier.parse(installation.verifier_key()),
         ),
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulators.streaming import Leaves, Ticks, try_round
 from tests.simulators.syslog_receiver import messages_in
-from tests.simulators.trail import ORIGIN, START_NS, Trail
+from tests.simulators.trail import ORIGIN, START_NS, Trail, signer
 from vault.audit.entry import Action, Draft, compose
 from vault.audit.formats.registry import FORMATS
 from vault.audit.query import Terms, TrailQuery
@@ -16,7 +16,7 @@ from vault.auditor.stream_place import StreamPlace, StreamPlaces
 from vault.auditor.streaming import StreamConfig, Streaming
 from vault.auditor.syslog import SyslogConfig
 from vault.core.clock import rfc3339
-from vault.core.errors import UnavailableError
+from vault.core.errors import TrailBrokenError, UnavailableError
 from vault.core.flow import NOBODY, Caller
 from vault.core.ids import new_id
 from vault.database.engine import open_engine
@@ -80,6 +80,7 @@ class Site:
             self.places,
             self.receiver.connect,
             config,
+            verifier=signer().verifier,
             clock=self.ticks.clock,
             ticks=self.ticks,
         )
@@ -229,6 +230,65 @@ def test_a_successor_log_is_streamed_from_its_first_own_entry(
     site.rounds(2)
 
     assert [[SIZE, SIZE + 1, SIZE + 2]] == site.receiver.indices()
+
+
+def test_two_successions_since_are_followed_from_the_first(
+    trail: Trail, tmp_path: Path
+) -> None:
+    later = f"{ORIGIN}/4"
+    folder = tmp_path / "later"
+    folder.mkdir()
+    engine = open_engine(f"sqlite:///{folder}", schema="audit")
+    restored = Trail(engine=engine, folder=folder, origin=later)
+    restored.grow(10 - restored.log.size)
+    for predecessor in (ORIGIN, f"{ORIGIN}/2", f"{ORIGIN}/3"):
+        draft = Draft(
+            action=Action.AUDIT_LOG_SUCCEEDED,
+            caller=Caller(actor=NOBODY),
+            detail={"predecessor": predecessor},
+        )
+        time = rfc3339(START_NS)
+        own = compose(draft, id=new_id(), time=time, via="warden", text_hmacs={})
+        restored.log.append([bytes(own)])
+        restored.grow(2)
+    site = Site(restored, tmp_path)
+    site.places.write(StreamPlace(origin=f"{ORIGIN}/2", next=25))
+
+    site.rounds(2)
+
+    assert [list(range(13, 19))] == site.receiver.indices()
+    engine.dispose()
+
+
+def test_a_failure_of_any_kind_lets_the_place_pass_nothing(
+    trail: Trail, tmp_path: Path
+) -> None:
+    class Odd(Receiver):
+        def confirm(self) -> None:
+            raise RuntimeError("odd")
+
+    site = Site(trail, tmp_path)
+    site.receiver = Odd()
+    site.stream._connect = site.receiver.connect
+    for _ in range(2):
+        site.rounds(1)
+        site.ticks.now_s += 60
+        with pytest.raises(RuntimeError, match="odd"):
+            site.stream.run()
+
+    assert 0 == site.places.read().next
+    assert [list(range(SIZE))] * 2 == site.receiver.indices()
+
+
+def test_a_checkpoint_of_another_key_moves_nothing(
+    trail: Trail, tmp_path: Path
+) -> None:
+    site = Site(trail, tmp_path)
+    site.stream._verifier = signer(bytes(32)).verifier
+    with pytest.raises(TrailBrokenError):
+        site.stream.run()
+
+    assert [] == site.receiver.octets
 
 
 def test_an_idle_connection_that_is_closed_is_no_failure(
