@@ -38,6 +38,7 @@ def stamping(tsa: authority.Tsa, store: FolderThatNeverLocks) -> Stamping:
         asking=Asking(ca_file=None),
         stamps=TimeStamps(tsa.roots),
         newest=lambda: kept,
+        read=store.read,
         keep=lambda key, octets: put_small(store, key, octets),
     )
 
@@ -58,6 +59,21 @@ def test_a_checkpoint_is_stamped_once_and_openssl_agrees(
         duty.facts()["stamped_size"],
         bool(TimeStamps(tsa.roots).check(response, NOTE)),
     )
+
+
+def test_a_stamp_of_before_a_restart_is_found_and_a_wrong_one_is_an_alarm(
+    tsa: authority.Tsa, store: FolderThatNeverLocks
+) -> None:
+    tsa.lie, tsa.asked = "", 0
+    stamping(tsa, store).run()
+    again = stamping(tsa, store)
+    again.run()
+
+    assert (1, 7) == (tsa.asked, again.facts()["stamped_size"])
+
+    store.replace(KEY, b"something else")
+    with pytest.raises(TrailBrokenError):
+        stamping(tsa, store).run()
 
 
 @pytest.mark.parametrize(
@@ -101,6 +117,16 @@ def test_a_time_stamp_of_other_octets_roots_or_questions_does_not_hold(
         for check in wrong:
             with pytest.raises(TrailBrokenError):
                 check()
+
+
+def test_a_root_that_is_there_twice_counts_once(
+    tsa: authority.Tsa, tmp_path: Path
+) -> None:
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(tsa.roots.read_bytes() * 2)
+    response = tsa.answer(question_about(NOTE).as_bytes())
+
+    assert TimeStamps(roots).check(response, NOTE)
 
 
 def test_roots_that_are_none_are_refused(tmp_path: Path) -> None:

@@ -43,7 +43,9 @@ class TimeStamps:
             ConfigurationError: The file holds none.
         """
         try:
-            self._roots = load_pem_x509_certificates(roots.read_bytes())
+            # Bundles of roots may hold one twice; the library takes each once.
+            found = load_pem_x509_certificates(roots.read_bytes())
+            self._roots = list(dict.fromkeys(found))
         except (OSError, ValueError):
             raise ConfigurationError(
                 f"{roots} holds no certificate in PEM: audit_timestamp_ca"

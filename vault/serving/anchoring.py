@@ -8,7 +8,7 @@ Left to others: what the duties do (`vault.auditor`).
 
 from collections.abc import Callable
 
-from vault.audit.checkpoint import Verifier
+from vault.audit.checkpoint import Checkpoint, Verifier
 from vault.audit.source import TrailSource
 from vault.auditor.anchor_check import AnchorCheck
 from vault.auditor.anchors import Anchors
@@ -64,6 +64,7 @@ def _stamping(installation: Installation, publishing: Publishing) -> tuple[Duty,
         asking=Asking(ca_file=None),
         stamps=TimeStamps(settings.audit_timestamp_ca),
         newest=lambda: publishing.kept,
+        read=installation.stores.trail.read,
         keep=publishing.keep,
         interval_s=settings.audit_timestamp_interval_s,
     )
@@ -84,11 +85,12 @@ def stamp_check(installation: Installation) -> Callable[[int, bytes], str]:
     from vault.auditor.timestamps import TimeStamps  # noqa: PLC0415 - as above
 
     stamps, store = TimeStamps(roots), installation.stores.trail
-    verifier = Verifier.parse(installation.verifier_key())
 
     def problem(size: int, octets: bytes) -> str:
         try:
-            response = store.read(Anchors(verifier.name).time_stamp(size))
+            # Its signature was checked before; a successor log has a place of its own.
+            origin = Checkpoint.unverified(octets.decode(errors="replace")).origin
+            response = store.read(Anchors(origin).time_stamp(size))
             stamps.check(response, octets)
         except NotFoundError:
             return ""
