@@ -267,8 +267,10 @@ class Publishing:
         note = self._cosigned()
         if not note or note == self._newest_cosigned:
             return
-        said = opened(self._verifier, note)
-        if said.origin == signed.origin and said.size <= signed.size:
+        # Witnesses may not have seen a successor yet: theirs is of the log before.
+        if Checkpoint.unverified(note).origin != signed.origin:
+            return
+        if opened(self._verifier, note).size <= signed.size:
             self._store.replace(self._anchors.cosigned, note.encode())
             self._newest_cosigned = note
 

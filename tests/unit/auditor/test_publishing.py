@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulators.trail import ORIGIN, SEED, Trail, signer
+from vault.audit.checkpoint import Checkpoint
 from vault.audit.tiles import TileName, parse_bundle, tiles_of
 from vault.auditor.anchors import Anchors
 from vault.auditor.memory import Memory
@@ -173,6 +174,20 @@ def test_a_checkpoint_of_another_key_is_not_published(
         duty.run()
     with pytest.raises(NotFoundError):
         store.read(ANCHORS.newest)
+
+
+def test_a_cosigned_note_of_the_log_before_is_left_alone(
+    trail: Trail, store: FolderThatNeverLocks
+) -> None:
+    before = signer(bytes(32), "vault.example/before")
+    note = before.sign_checkpoint(
+        Checkpoint(origin="vault.example/before", size=3, root=bytes(32))
+    )
+    publishing(trail, store, cosigned=lambda: note).run()
+
+    assert store.read(ANCHORS.newest).decode() == trail.reader.checkpoint()
+    with pytest.raises(NotFoundError):
+        store.read(ANCHORS.cosigned)
 
 
 def test_a_folder_is_named_as_what_never_locks(
