@@ -9,12 +9,17 @@ Left to others: what is in it.
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from vault import durable
 from vault.core import canonical
 from vault.core.canonical import JsonObject
 from vault.core.errors import InvalidInputError, UnavailableError
 
+DAMAGED: Final = "auditor.memory-damaged"
+
 _MOST_BYTES: Final = 1 << 20
+_log = structlog.get_logger()
 
 
 class Memory:
@@ -35,7 +40,10 @@ class Memory:
         try:
             with self._path.open("rb") as file:
                 found = canonical.parse(file.read(_MOST_BYTES))
-        except (FileNotFoundError, InvalidInputError):
+        except FileNotFoundError:
+            return {}
+        except InvalidInputError:
+            _log.warning(DAMAGED, file=self._path.name)
             return {}
         except OSError as exc:
             raise UnavailableError(f"{self._path.name}: {exc.strerror}") from None
