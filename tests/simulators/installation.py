@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import signal
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -208,6 +209,19 @@ class Installation:
 
     # -------------------------------------------------------------- serving
 
+    @contextmanager
+    def running(self, process: str) -> Iterator[None]:
+        """Run one process alone, for who needs neither calls nor pages."""
+        with self.log.open("ab") as log:
+            started = subprocess.Popen(
+                [*CALLVAULT, process], env=self.env, stdout=log, stderr=log
+            )
+        try:
+            yield
+        finally:
+            started.terminate()
+            started.wait(20)
+
     def start(self) -> None:
         """Start ``serve`` and wait until it is ready."""
         with self.log.open("ab") as log:
@@ -376,6 +390,13 @@ class Installation:
         lines = [json.loads(line) for line in file.read_text().splitlines()]
         file.unlink()
         return [line["entry"] for line in lines if "entry" in line]
+
+    def entries(self) -> list[bytes]:
+        """Return the entries as the log's database has them."""
+        place = self.folder / "audit" / "audit.sqlite"
+        with closing(sqlite3.connect(f"file:{place}?mode=ro", uri=True)) as log:
+            rows = log.execute("SELECT octets FROM log_entry ORDER BY position")
+            return [octets for (octets,) in rows]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,16 +2,12 @@
 
 import json
 import os
-import sqlite3
-import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.simulators.installation import CALLVAULT, Installation
+from tests.simulators.installation import Installation
 from tests.simulators.syslog_servers import (
     SyslogServerProcess,
     missing,
@@ -42,24 +38,10 @@ def vault(siem: SyslogServerProcess) -> Iterator[Installation]:
     )
     try:
         vault.said("init", "--yes")
-        with running(vault, "warden"), running(vault, "auditor"):
+        with vault.running("warden"), vault.running("auditor"):
             yield vault
     finally:
         vault.close()
-
-
-@contextmanager
-def running(vault: Installation, process: str) -> Iterator[None]:
-    """Run one process of *vault*: no call comes here, so no tap and no web."""
-    with vault.log.open("ab") as log:
-        started = subprocess.Popen(
-            [*CALLVAULT, process], env=vault.env, stdout=log, stderr=log
-        )
-    try:
-        yield
-    finally:
-        started.terminate()
-        started.wait(20)
 
 
 def arrived(siem: SyslogServerProcess) -> list[tuple[int, object]]:
@@ -75,14 +57,6 @@ def stands(vault: Installation) -> tuple[object, object]:
     """Return whether the stream runs, and what is wrong with it."""
     status = vault.json("audit", "stream", "status")
     return status["running"], status["problem"]
-
-
-def entries_of(vault: Installation) -> list[dict[str, Any]]:
-    """Return the log as its database has it."""
-    place = vault.folder / "audit" / "audit.sqlite"
-    with closing(sqlite3.connect(f"file:{place}?mode=ro", uri=True)) as log:
-        rows = log.execute("SELECT octets FROM log_entry ORDER BY position")
-        return [json.loads(octets) for (octets,) in rows]
 
 
 def test_a_siem_has_the_trail_entry_by_entry_and_gets_it_again_on_demand(
@@ -101,7 +75,7 @@ def test_a_siem_has_the_trail_entry_by_entry_and_gets_it_again_on_demand(
         lambda: [index for index, _ in arrived(siem)].count(0) == 2,
         "entry 0 came again",
     )
-    logged = entries_of(vault)
+    logged = [json.loads(octets) for octets in vault.entries()]
 
     assert [logged[index] for index, _ in arrived(siem)] == [
         entry for _, entry in arrived(siem)

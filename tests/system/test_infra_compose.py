@@ -22,6 +22,7 @@ import yaml
 
 from tests.simulators import radosgw
 from tests.simulators.ports import free_port
+from tests.simulators.waiting import wait_until
 from vault import config
 from vault.core.ids import new_recording_id
 from vault.core.secrets import SecretBytes
@@ -285,13 +286,16 @@ class S3:
         for _ in range(2):
             self._start()
             assert self.process is not None
-            while "ready on" not in self.said() and self.process.poll() is None:
-                time.sleep(0.1)
+            wait_until(self._is_decided, "it is ready, or ended", within_s=WITHIN_S)
             if self.process.poll() is None:
                 break
         else:
             self._start()
         self.until(lambda: "ready on" in self.said(), "the store")
+
+    def _is_decided(self) -> bool:
+        assert self.process is not None
+        return "ready on" in self.said() or self.process.poll() is not None
 
     def _start(self) -> None:
         with (self.folder / "said").open("wb") as said:

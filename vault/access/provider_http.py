@@ -19,12 +19,10 @@ Spec: research H13; RFC 9110, section 15.4
 """
 
 import ipaddress
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from concurrent.futures import TimeoutError as LateError
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +30,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from vault.access.jws import refused
+from vault.access.resolving import Resolve, Resolving, resolved
 from vault.core.errors import (
     ConfigurationError,
     InvalidInputError,
@@ -48,7 +47,6 @@ MAX_BODY_BYTES: Final = 65_536
 MAX_KEYS_BYTES: Final = 262_144
 
 _AT_ONCE: Final = 8
-_RESOLVERS: Final = 4
 _FORM: Final = "application/x-www-form-urlencoded"
 _REDIRECTS: Final = range(300, 400)
 _TOO_MANY: Final = 429
@@ -57,9 +55,6 @@ _SERVER_ERRORS: Final = 500
 _TRANSLATED: Final = tuple(
     map(ipaddress.ip_network, ("2002::/16", "2001::/32", "64:ff9b::/32"))
 )
-
-Resolve = Callable[[str, int], Iterable[str]]
-"Host and port to addresses; raises OSError."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +75,6 @@ class Answer:
     status: int
     media_type: str
     body: bytes = field(repr=False)
-
-
-def resolved(host: str, port: int) -> Iterable[str]:
-    """Return the addresses of *host*, as this machine resolves it."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return dict.fromkeys(str(one[4][0]) for one in found)
 
 
 def is_permitted(address: str, *, private: bool) -> bool:
@@ -119,8 +108,7 @@ class ProviderHttp:
             ConfigurationError: The file of roots can't be read.
         """
         self._config = config
-        self._resolve = resolve
-        self._resolving = ThreadPoolExecutor(_RESOLVERS, "resolve-provider")
+        self._resolving = Resolving(resolve)
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
         try:
             self._tls = ssl.create_default_context(cafile=config.ca_file)
@@ -232,10 +220,7 @@ class ProviderHttp:
             IdentityRefusedError: There are some, and none of them may be.
             OSError: There are none.
         """
-        # `getaddrinfo` knows no time limit: whoever waits for it does.
-        found = list(
-            self._resolving.submit(self._resolve, host, port).result(timeout=within_s)
-        )
+        found = self._resolving.addresses(host, port, within_s)
         private = self._config.private_addresses
         permitted = [one for one in found if is_permitted(one, private=private)]
         if found and not permitted:

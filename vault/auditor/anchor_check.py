@@ -37,15 +37,15 @@ class AnchorCheck:
         store: ObjectStore,
         verifier: Verifier,
         *,
-        stamps: Callable[[int, bytes], str] = lambda _size, _note: "",
+        stamps: Callable[[ObjectKey, bytes], str] = lambda _key, _note: "",
     ) -> None:
         """Compare with what *store* holds of the log of *verifier*.
 
         Args:
             store: Where anchors lie.
             verifier: The log's public key.
-            stamps: Says what is wrong with the time stamp of a kept checkpoint, of
-                its size and octets; empty when nothing is.
+            stamps: Says what is wrong with the time stamp under a key over the
+                octets of a kept checkpoint; empty when nothing is.
         """
         self._store = store
         self._verifier = verifier
@@ -131,8 +131,9 @@ class AnchorCheck:
             why = f"it was signed over other entries than the first {size}"
             yield _finding(_CHANGED, key, why)
             return
-        if problem := self._stamps(size, octets):
-            yield _finding("timestamp", self._anchors.time_stamp(size), problem)
+        stamp = self._anchors.time_stamp(size)
+        if problem := self._stamps(stamp, octets):
+            yield _finding("timestamp", stamp, problem)
             return
         self.checkpoints += 1
 

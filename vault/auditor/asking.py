@@ -9,11 +9,8 @@ Guarantees:
 Left to others: what is asked, and whether the answer is true.
 """
 
-import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -21,12 +18,12 @@ from typing import Final
 import httpcore
 
 from vault.access.pinned import PinnedBackend
+from vault.access.resolving import Resolve, Resolving, resolved
 from vault.auditor.places import require_service
 from vault.core.errors import ConfigurationError, UnavailableError
 
 WITHIN_S: Final = 10.0
 MAX_BODY_BYTES: Final = 65_536
-_RESOLVERS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,21 +43,20 @@ class Asking:
         *,
         ca_file: Path | None,
         within_s: float = WITHIN_S,
-        resolve: Callable[[str, int], Iterable[str]] | None = None,
+        resolve: Resolve = resolved,
     ) -> None:
         """Load the roots.
 
         Args:
             ca_file: Roots in PEM; None: those of this machine.
             within_s: Seconds that one request may take.
-            resolve: Returns the addresses of a host and port; None: the system does.
+            resolve: Returns the addresses of a host.
 
         Raises:
             ConfigurationError: The file of roots can't be read.
         """
         self._within_s = within_s
-        self._resolve = resolve or _addresses
-        self._resolving = ThreadPoolExecutor(_RESOLVERS, "resolve-service")
+        self._resolving = Resolving(resolve)
         try:
             self._tls = ssl.create_default_context(cafile=ca_file)
         except OSError:
@@ -81,7 +77,9 @@ class Asking:
             "Content-Type": media_type,
             "Content-Length": str(len(body)),
         }
-        backend = PinnedBackend(self._addresses_of, time.monotonic() + self._within_s)
+        backend = PinnedBackend(
+            self._resolving.addresses, time.monotonic() + self._within_s
+        )
         try:
             with (
                 httpcore.ConnectionPool(
@@ -101,11 +99,6 @@ class Asking:
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError):
             raise UnavailableError("it does not speak HTTP") from None
 
-    def _addresses_of(self, host: str, port: int, within_s: float) -> list[str]:
-        # `getaddrinfo` knows no time limit: whoever waits for it does.
-        asked = self._resolving.submit(self._resolve, host, port)
-        return list(asked.result(timeout=within_s))
-
 
 def _answer(response: httpcore.Response) -> Answer:
     body = bytearray()
@@ -120,8 +113,3 @@ def _answer(response: httpcore.Response) -> Answer:
         media_type=media_type.partition(";")[0].strip().lower(),
         body=bytes(body),
     )
-
-
-def _addresses(host: str, port: int) -> list[str]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(one[4][0]) for one in found))

@@ -52,8 +52,7 @@ FAILED: Final = "failed"
 _BATCH: Final = 500
 _NS_PER_MS: Final = 1_000_000
 _ROUND_S: Final = 20.0
-_UNCONFIRMED: Final = "unconfirmed"
-_TOO_SLOW: Final = frozenset({"stalled", _UNCONFIRMED})
+_TOO_SLOW: Final = frozenset({"stalled", "unconfirmed"})
 _SUCCESSIONS: Final = 200
 _LONGEST_WAIT_S: Final = 60.0
 _FAILURES_WORTH_A_LEAF: Final = 3
@@ -276,11 +275,9 @@ class Streaming:
         """Make sure of what was sent, and move the place, when it is time."""
         if self._sent - self._at.next < self._window and not self._is_old():
             return
-        if self._carried:
+        if self._connection is not None and self._carried:
             connection, self._connection = self._connection, None
             with self._linked():
-                if connection is None:
-                    raise UnavailableError(_UNCONFIRMED)
                 connection.confirm()
             self._worked()
             self._window = min(self._window * 2, self._config.most_unconfirmed)

@@ -8,10 +8,9 @@ Left to others: what the duties do (`vault.auditor`).
 
 from collections.abc import Callable
 
-from vault.audit.checkpoint import Checkpoint, Verifier
+from vault.audit.checkpoint import Verifier
 from vault.audit.source import TrailSource
 from vault.auditor.anchor_check import AnchorCheck
-from vault.auditor.anchors import Anchors
 from vault.auditor.asking import Asking
 from vault.auditor.cosigned import CosignedNote
 from vault.auditor.duties import Duty
@@ -19,6 +18,7 @@ from vault.auditor.memory import Memory
 from vault.auditor.monitoring import Monitoring, MonitoringConfig
 from vault.auditor.publishing import Publishing, PublishingConfig
 from vault.core.errors import NotFoundError, TrailBrokenError
+from vault.objects.keys import ObjectKey
 from vault.trust.client import WardenClient
 from vault.wiring import Installation
 
@@ -71,7 +71,7 @@ def _stamping(installation: Installation, publishing: Publishing) -> tuple[Duty,
     return (stamping,)
 
 
-def stamp_check(installation: Installation) -> Callable[[int, bytes], str]:
+def stamp_check(installation: Installation) -> Callable[[ObjectKey, bytes], str]:
     """Return what says whether the time stamp of a kept checkpoint is wrong.
 
     Nothing is wrong with a checkpoint that has none; without roots nobody can tell.
@@ -81,17 +81,14 @@ def stamp_check(installation: Installation) -> Callable[[int, bytes], str]:
     """
     roots = installation.settings.audit_timestamp_ca
     if roots is None:
-        return lambda _size, _octets: ""
+        return lambda _key, _octets: ""
     from vault.auditor.timestamps import TimeStamps  # noqa: PLC0415 - as above
 
     stamps, store = TimeStamps(roots), installation.stores.trail
 
-    def problem(size: int, octets: bytes) -> str:
+    def problem(key: ObjectKey, octets: bytes) -> str:
         try:
-            # Its signature was checked before; a successor log has a place of its own.
-            origin = Checkpoint.unverified(octets.decode(errors="replace")).origin
-            response = store.read(Anchors(origin).time_stamp(size))
-            stamps.check(response, octets)
+            stamps.check(store.read(key), octets)
         except NotFoundError:
             return ""
         except TrailBrokenError as exc:
